@@ -1,0 +1,117 @@
+package lock
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+)
+
+// Change is one value that differs: empty Was means it is new, empty Is that it
+// is gone.
+type Change struct {
+	What string // "pytorch.version", "wheel numpy", "layer os"
+	Was  string
+	Is   string
+}
+
+func (c Change) String() string {
+	switch {
+	case c.Was == "":
+		return fmt.Sprintf("+ %s: %s", c.What, c.Is)
+	case c.Is == "":
+		return fmt.Sprintf("- %s: %s", c.What, c.Was)
+	}
+	return fmt.Sprintf("~ %s: %s → %s", c.What, c.Was, c.Is)
+}
+
+// Stale compares what the recipe says now with what it said when the image was
+// locked. Nothing means that the lock fits.
+func (im *Image) Stale(inputs map[string]string) []Change { return maps2(im.Inputs, inputs) }
+
+// Diff lists what differs between two locked images, in a fixed order: inputs,
+// interpreter, what was derived, packages, wheels, layers.
+func Diff(a, b *Image) []Change {
+	out := maps2(prefixed("recipe ", a.Inputs), prefixed("recipe ", b.Inputs))
+	out = append(out, maps2(a.facts(), b.facts())...)
+	out = append(out, maps2(a.debs(), b.debs())...)
+	out = append(out, maps2(a.wheels(), b.wheels())...)
+	return append(out, maps2(a.layers(), b.layers())...)
+}
+
+func (im *Image) facts() map[string]string {
+	m := map[string]string{
+		"platform": im.Platform, "created": im.Created, "as of": im.AsOf, "forge-init": im.Init.SHA256,
+		"python": im.Python.Version + " " + im.Python.Full + " " + im.Python.Interpreter,
+		"CUDA":   im.Derived.CUDA, "minimum driver": im.Derived.Driver, "recommended driver": im.Derived.Recommended,
+		"torch": im.Derived.Torch, "GLIBC": im.Derived.GLIBC,
+		"SM":         fmt.Sprint(im.Derived.SM),
+		"PTX":        fmt.Sprint(im.Derived.PTX),
+		"compressed": fmt.Sprint(im.Derived.Compressed), "unpacked": fmt.Sprint(im.Derived.Unpacked), "removed": fmt.Sprint(im.Derived.Removed),
+	}
+	if im.Base != nil {
+		m["base"] = im.Base.Manifest
+	}
+	return m
+}
+
+func (im *Image) debs() map[string]string {
+	m := map[string]string{}
+	if im.Debian == nil {
+		return m
+	}
+	for _, a := range im.Debian.Archives {
+		m["archive "+a.Name+" "+a.Suite] = a.InRelease[:min(len(a.InRelease), 12)] + " of " + a.Date
+	}
+	for _, d := range im.Debian.Packages {
+		m["package "+d.Name] = d.Version + " " + d.SHA256[:12]
+	}
+	return m
+}
+
+func (im *Image) wheels() map[string]string {
+	m := map[string]string{}
+	for _, w := range im.Wheels {
+		key := "wheel " + w.Name
+		if w.Environment != "" {
+			key += " (" + w.Environment + ")"
+		}
+		m[key] = w.Version + " " + w.SHA256[:12]
+	}
+	return m
+}
+
+func (im *Image) layers() map[string]string {
+	m := map[string]string{}
+	for _, l := range im.Layers {
+		m["layer "+l.Name] = l.DiffID
+		for _, codec := range slices.Sorted(maps.Keys(l.Blobs)) {
+			m["layer "+l.Name+" "+codec] = l.Blobs[codec].Digest
+		}
+	}
+	return m
+}
+
+func prefixed(p string, m map[string]string) map[string]string {
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		out[p+k] = v
+	}
+	return out
+}
+
+func maps2(was, is map[string]string) []Change {
+	var out []Change
+	for k, v := range was {
+		if w, ok := is[k]; !ok || w != v {
+			out = append(out, Change{k, v, w})
+		}
+	}
+	for k, v := range is {
+		if _, ok := was[k]; !ok {
+			out = append(out, Change{k, "", v})
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].What < out[j].What })
+	return out
+}
