@@ -1,0 +1,388 @@
+package wheel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"strings"
+
+	"github.com/klauspost/compress/flate"
+)
+
+// Target is the place a file is installed to, by the names of Python's sysconfig.
+type Target string
+
+// The schemes of PEP 427. Purelib and platlib are one folder in forge's environments.
+const (
+	PureLib Target = "purelib"
+	PlatLib Target = "platlib"
+	Scripts Target = "scripts"
+	Headers Target = "headers"
+	Data    Target = "data"
+)
+
+// Wheel is an archive whose structure, names and metadata have been checked.
+type Wheel struct {
+	File        string // as given to Open
+	Name        string // normalised (PEP 503)
+	Version     string // as METADATA writes it
+	Build       string
+	Tags        []Tag // of the file name
+	Metadata    Metadata
+	PureLib     bool   // Root-Is-Purelib
+	DistInfo    string // "torch-2.9.1.dist-info"
+	EntryPoints EntryPoints
+	Files       []File // in the order of the archive; no folders
+	Findings    []Finding
+
+	r      io.ReaderAt
+	byName map[string]int
+}
+
+// File is one regular file of a wheel.
+type File struct {
+	Name           string // in the archive
+	Target         Target
+	Path           string // below Target's folder
+	Method         uint16 // Stored or Deflated
+	CRC32          uint32
+	CompressedSize int64
+	Size           int64
+	DataOffset     int64
+	Executable     bool
+	Hash           string // RECORD's, "sha256=…"; empty for RECORD itself and its signatures
+	Shebang        string // of a script: "#!python" or "#!pythonw", the line to replace; else empty
+}
+
+// Open reads a wheel of size bytes. file is its file name, which must agree with the
+// content. Any refusal is an *Error.
+func Open(r io.ReaderAt, size int64, file string) (*Wheel, error) {
+	return Default.Open(r, size, file)
+}
+
+// Open is the function Open with other limits.
+func (lim Limits) Open(r io.ReaderAt, size int64, file string) (*Wheel, error) {
+	w, err := lim.open(r, size, file)
+	var e *Error
+	if errors.As(err, &e) && e.Path == "" {
+		e.Path = file
+	}
+	return w, err
+}
+
+func (lim Limits) open(r io.ReaderAt, size int64, file string) (*Wheel, error) {
+	fn, err := ParseFileName(file)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := readZip(r, size, lim)
+	if err != nil {
+		return nil, err
+	}
+	if err := collisions(entries); err != nil {
+		return nil, err
+	}
+	w := &Wheel{File: file, Name: NormalizeName(fn.Name), Build: fn.Build, Tags: fn.Tags, r: r, byName: make(map[string]int, len(entries))}
+	if w.DistInfo, err = findDistInfo(entries, fn); err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.dir {
+			continue
+		}
+		w.byName[e.name] = len(w.Files)
+		w.Files = append(w.Files, File{Name: e.name, Method: e.method, CRC32: e.crc, CompressedSize: e.csize, Size: e.usize, DataOffset: e.data, Executable: e.exec})
+	}
+	if err := w.readMetadata(fn, lim); err != nil {
+		return nil, err
+	}
+	if err := w.readRecord(lim); err != nil {
+		return nil, err
+	}
+	if err := w.place(fn); err != nil {
+		return nil, err
+	}
+	return w, w.inspect()
+}
+
+// findDistInfo returns the one top-level dist-info folder, which must be the wheel's own.
+func findDistInfo(entries []entry, fn FileName) (string, error) {
+	found := ""
+	for _, e := range entries {
+		top, _, deep := strings.Cut(e.name, "/")
+		if !deep || !strings.HasSuffix(strings.ToLower(top), ".dist-info") || top == found {
+			continue
+		}
+		if found != "" {
+			return "", refuse("WHL-02", e.name, e.offset, "two dist-info folders: %s and %s", q(found), q(top))
+		}
+		found = top
+		if !ownFolder(top, ".dist-info", fn) {
+			return "", refuse("WHL-02", e.name, e.offset, "dist-info folder %s is not of %s %s", q(top), q(fn.Name), q(fn.Version))
+		}
+	}
+	if found == "" {
+		return "", refuse("WHL-02", "", -1, "the wheel has no dist-info folder")
+	}
+	return found, nil
+}
+
+// ownFolder says whether dir is "<name>-<version><suffix>" for the wheel's own name and version.
+func ownFolder(dir, suffix string, fn FileName) bool {
+	stem, ok := strings.CutSuffix(dir, suffix)
+	i := strings.IndexByte(stem, '-')
+	if !ok || i < 0 {
+		return false
+	}
+	return NormalizeName(stem[:i]) == NormalizeName(fn.Name) && sameVersion(strings.ReplaceAll(stem[i+1:], "_", "-"), strings.ReplaceAll(fn.Version, "_", "-"))
+}
+
+// readMetadata reads METADATA, WHEEL and entry_points.txt and compares identities.
+func (w *Wheel) readMetadata(fn FileName, lim Limits) error {
+	data, err := w.ReadFile(w.DistInfo+"/METADATA", lim.Metadata)
+	if err != nil {
+		return inPart(err, "WHL-05")
+	}
+	if w.Metadata, err = ParseMetadata(data); err != nil {
+		return err
+	}
+	w.Version = w.Metadata.Version
+	if NormalizeName(w.Metadata.Name) != w.Name {
+		return refuse("WHL-02", "METADATA", -1, "METADATA names %s, the file name %s", q(w.Metadata.Name), q(fn.Name))
+	}
+	if !sameVersion(w.Metadata.Version, strings.ReplaceAll(fn.Version, "_", "-")) {
+		return refuse("WHL-02", "METADATA", -1, "METADATA has version %s, the file name %s", q(w.Metadata.Version), q(fn.Version))
+	}
+	if data, err = w.ReadFile(w.DistInfo+"/WHEEL", lim.SmallFiles); err != nil {
+		return inPart(err, "WHL-02")
+	}
+	wf, err := parseWheelFile(data)
+	if err != nil {
+		return err
+	}
+	w.PureLib = wf.pureLib
+	if err := w.compareTags(wf); err != nil {
+		return err
+	}
+	if _, ok := w.byName[w.DistInfo+"/entry_points.txt"]; !ok {
+		return nil
+	}
+	if data, err = w.ReadFile(w.DistInfo+"/entry_points.txt", lim.SmallFiles); err != nil {
+		return inPart(err, "WHL-04")
+	}
+	w.EntryPoints, err = ParseEntryPoints(data)
+	return err
+}
+
+// inPart gives a missing or too large file the id of the rule that asks for it.
+func inPart(err error, id string) error {
+	var e *Error
+	if errors.As(err, &e) && e.ID == "WHL-00" {
+		e.ID = id
+	}
+	return err
+}
+
+// compareTags compares the WHEEL file with the file name. Every tag of WHEEL must be in
+// the name and the reverse.
+func (w *Wheel) compareTags(wf wheelFile) error {
+	if wf.build != w.Build {
+		return refuse("WHL-02", "WHEEL", -1, "WHEEL has build %s, the file name %s", q(wf.build), q(w.Build))
+	}
+	inside := map[Tag]bool{}
+	for _, t := range wf.tags {
+		inside[t] = true
+	}
+	named := map[Tag]bool{}
+	for _, t := range w.Tags {
+		named[t] = true
+		if !inside[t] {
+			return refuse("WHL-02", "WHEEL", -1, "tag %s of the file name is not in WHEEL", q(t.String()))
+		}
+	}
+	for _, t := range wf.tags {
+		if !named[t] {
+			return refuse("WHL-02", "WHEEL", -1, "tag %s of WHEEL is not in the file name", q(t.String()))
+		}
+	}
+	return nil
+}
+
+// readRecord reads RECORD and pairs its rows with the files.
+func (w *Wheel) readRecord(lim Limits) error {
+	name := w.DistInfo + "/RECORD"
+	data, err := w.ReadFile(name, lim.Record)
+	if err != nil {
+		return inPart(err, "WHL-01")
+	}
+	rows, err := ParseRecord(data)
+	if err != nil {
+		return err
+	}
+	listed := make(map[string]bool, len(rows))
+	for n, row := range rows {
+		i, ok := w.byName[row.Path]
+		if !ok {
+			return badRow(n+1, "%s is not in the archive", q(row.Path))
+		}
+		f := &w.Files[i]
+		if row.Size >= 0 && row.Size != f.Size {
+			return badRow(n+1, "%s has %d bytes, the archive has %d", q(row.Path), row.Size, f.Size)
+		}
+		if row.Size < 0 && row.Path != name {
+			return badRow(n+1, "%s has no hash or no size", q(row.Path))
+		}
+		f.Hash = row.Hash
+		listed[row.Path] = true
+	}
+	for _, f := range w.Files {
+		if !listed[f.Name] && !w.signature(f.Name) {
+			return refuse("WHL-01", f.Name, -1, "%s has no row in RECORD", q(f.Name))
+		}
+	}
+	return w.checkRead()
+}
+
+// signature says whether name is a signature of RECORD, which RECORD cannot list.
+func (w *Wheel) signature(name string) bool {
+	return name == w.DistInfo+"/RECORD.jws" || name == w.DistInfo+"/RECORD.p7s"
+}
+
+// checkRead compares the files that were read before RECORD was known.
+func (w *Wheel) checkRead() error {
+	for _, base := range []string{"METADATA", "WHEEL", "entry_points.txt"} {
+		name := w.DistInfo + "/" + base
+		if _, ok := w.byName[name]; !ok {
+			continue
+		}
+		if _, err := w.ReadFile(name, 1<<62); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Raw returns a file's bytes as they lie in the archive: for Deflated a raw DEFLATE stream.
+func (w *Wheel) Raw(f File) *io.SectionReader {
+	return io.NewSectionReader(w.r, f.DataOffset, f.CompressedSize)
+}
+
+// ReadFile returns the content of a file of at most max bytes, with length, CRC-32 and
+// RECORD's hash compared.
+func (w *Wheel) ReadFile(name string, max int64) ([]byte, error) {
+	i, ok := w.byName[name]
+	if !ok {
+		return nil, refuse("WHL-00", name, -1, "the wheel has no %s", q(name))
+	}
+	f := w.Files[i]
+	if f.Size > max {
+		return nil, refuse("WHL-00", name, -1, "%s has %d bytes, more than the limit of %d", q(name), f.Size, max)
+	}
+	var out bytes.Buffer
+	h, check := f.Check()
+	if err := w.inflate(f, io.MultiWriter(&out, h)); err != nil {
+		return nil, w.inFile(err)
+	}
+	return out.Bytes(), w.inFile(check())
+}
+
+func (w *Wheel) inFile(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Path == "" {
+		e.Path = w.File
+	}
+	return err
+}
+
+// inflate writes a file's content to out: exactly Size bytes from exactly CompressedSize,
+// with the right CRC-32.
+func (w *Wheel) inflate(f File, out io.Writer) error {
+	crc := crc32.NewIEEE()
+	src := &countReader{r: w.Raw(f)}
+	var content io.Reader = src
+	if f.Method == Deflated {
+		content = flate.NewReader(src)
+	}
+	n, err := io.Copy(io.MultiWriter(out, crc), io.LimitReader(content, f.Size+1))
+	var corrupt flate.CorruptInputError
+	switch {
+	case errors.As(err, &corrupt), errors.Is(err, io.ErrUnexpectedEOF):
+		return refuse("ZIP-07", f.Name, f.DataOffset, "%s is not a whole deflate stream", q(f.Name))
+	case err != nil:
+		return fmt.Errorf("reading %s: %w", q(f.Name), err)
+	case n > f.Size:
+		return refuse("ZIP-07", f.Name, f.DataOffset, "%s expands past its %d bytes", q(f.Name), f.Size)
+	case n < f.Size:
+		return refuse("ZIP-07", f.Name, f.DataOffset, "%s expands to %d bytes, expected %d", q(f.Name), n, f.Size)
+	case src.n != f.CompressedSize:
+		return refuse("ZIP-07", f.Name, f.DataOffset, "%s uses %d of its %d compressed bytes", q(f.Name), src.n, f.CompressedSize)
+	case crc.Sum32() != f.CRC32:
+		return refuse("ZIP-09", f.Name, f.DataOffset, "%s has CRC %08x, expected %08x", q(f.Name), crc.Sum32(), f.CRC32)
+	}
+	return nil
+}
+
+// Check returns a hash to feed with the file's content, and a function that compares the
+// sum with RECORD. For a file that RECORD cannot list both do nothing.
+func (f File) Check() (hash.Hash, func() error) {
+	if f.Hash == "" {
+		return crc32.NewIEEE(), func() error { return nil }
+	}
+	h, want, bad := parseHash(f.Hash)
+	if bad != nil {
+		return crc32.NewIEEE(), func() error { return bad }
+	}
+	return h, func() error {
+		if !bytes.Equal(h.Sum(nil), want) {
+			return refuse("WHL-01", f.Name, -1, "%s does not have RECORD's hash %s", q(f.Name), q(f.Hash))
+		}
+		return nil
+	}
+}
+
+// countReader hands out single bytes, so that a decompressor takes no byte it does not
+// need, and counts them.
+type countReader struct {
+	r        io.Reader
+	buf      [4096]byte
+	pos, end int
+	n        int64
+}
+
+func (c *countReader) fill() error {
+	if c.pos < c.end {
+		return nil
+	}
+	n, err := c.r.Read(c.buf[:])
+	c.pos, c.end = 0, n
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+func (c *countReader) ReadByte() (byte, error) {
+	if err := c.fill(); err != nil {
+		return 0, err
+	}
+	b := c.buf[c.pos]
+	c.pos++
+	c.n++
+	return b, nil
+}
+
+func (c *countReader) Read(p []byte) (int, error) {
+	if err := c.fill(); err != nil {
+		return 0, err
+	}
+	n := copy(p, c.buf[c.pos:c.end])
+	c.pos += n
+	c.n += int64(n)
+	return n, nil
+}
