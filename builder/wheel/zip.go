@@ -345,10 +345,10 @@ func walk(r io.ReaderAt, d directory, entries []entry) error {
 	for i := range entries {
 		e := &entries[i]
 		if e.offset != at {
-			if i == 0 {
-				return refuse("ZIP-10", e.name, 0, "%d bytes precede the first entry %s", e.offset, q(e.name))
+			if i == 0 && lowest(entries) > 0 {
+				return refuse("ZIP-10", e.name, 0, "%d bytes precede the first entry %s", lowest(entries), q(e.name))
 			}
-			return refuse("ZIP-04", e.name, at, "the directory places %s at offset %d, the entry before it ends at %d", q(e.name), e.offset, at)
+			return refuse("ZIP-04", e.name, at, "the directory places %s at offset %d, the archive has it at %d", q(e.name), e.offset, at)
 		}
 		n := lenLocal + len(e.name)
 		if n > len(buf) {
@@ -391,6 +391,14 @@ func walk(r io.ReaderAt, d directory, entries []entry) error {
 		return refuse("ZIP-04", "", at, "%d bytes lie between the last entry and the directory", d.offset-at)
 	}
 	return nil
+}
+
+func lowest(entries []entry) int64 {
+	low := entries[0].offset
+	for _, e := range entries {
+		low = min(low, e.offset)
+	}
+	return low
 }
 
 func otherName(r io.ReaderAt, e *entry, at int64, n int) error {
