@@ -195,7 +195,7 @@ func (v Verdict) Lines() []string {
 		text := fmt.Sprintf("%s: %s found, this image needs %s", f.ID, f.Found, f.Needed)
 		switch f.Action {
 		case string(Stop):
-			stops = append(stops, fmt.Sprintf("%s; %s; or set %s=%s to start anyway", text, f.Fix, AcceptVariable, f.ID))
+			stops = append(stops, fmt.Sprintf("stopped: %s; %s; or set %s=%s to start anyway", text, f.Fix, AcceptVariable, f.ID))
 		case string(CPU):
 			rest = append(rest, "warning: "+text+"; starting without one, with CUDA_VISIBLE_DEVICES set to nothing")
 		case string(Warn):

@@ -177,8 +177,12 @@ func TestOutcomes(t *testing.T) {
 				t.Fatalf("%d lines:\n%s", len(lines), strings.Join(lines, "\n"))
 			}
 			for i, want := range row.lines {
-				if !strings.HasPrefix(lines[i], want) {
+				line, stopped := strings.CutPrefix(lines[i], "stopped: ")
+				if !strings.HasPrefix(line, want) {
 					t.Errorf("line %d: %s\nwant    %s", i+1, lines[i], want)
+				}
+				if says := strings.HasPrefix(line, "warning: ") || strings.HasPrefix(line, "accepted by "); stopped == says || stopped && v.Start {
+					t.Errorf("stopped is wrong in line %d: %s", i+1, lines[i])
 				}
 			}
 			if v.CPU != (c.Outcomes[NoGPU] == CPU && c.CUDA != "" && len(v.Host.Nodes) == 0) {
