@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -403,28 +404,29 @@ func TestPartialRestart(t *testing.T) {
 func TestLockIsHeldByOne(t *testing.T) {
 	s := open(t)
 	var wg sync.WaitGroup
-	inside, total := 0, 0
+	var inside, total atomic.Int32
 	for range 8 {
 		wg.Go(func() {
-			for range 20 {
+			for range 60 {
 				unlock, err := s.Lock(context.Background(), "work")
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if inside++; inside != 1 {
-					t.Errorf("%d inside", inside)
+				if n := inside.Add(1); n != 1 {
+					t.Errorf("%d inside", n)
 				}
-				total++
-				inside--
+				time.Sleep(100 * time.Microsecond)
+				total.Add(1)
+				inside.Add(-1)
 				unlock()
 				unlock()
 			}
 		})
 	}
 	wg.Wait()
-	if total != 160 {
-		t.Errorf("%d times, want 160", total)
+	if n := total.Load(); n != 480 {
+		t.Errorf("%d times, want 480", n)
 	}
 	unlock, err := s.Lock(context.Background(), "work")
 	if err != nil {
