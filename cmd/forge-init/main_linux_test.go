@@ -315,7 +315,6 @@ func TestExitCodes(t *testing.T) {
 		{"a folder", nil, []string{dir}, 126, "not executable\n"},
 		{"not executable in PATH", path("a"), []string{"tool"}, 126, "forge-init: command \"tool\": not executable\n"},
 		{"an executable one later in PATH", path("a", "b"), []string{"tool"}, 5, ""},
-		{"relative folders of PATH are left out", []string{"PATH=.:" + filepath.Join("..", "b") + "::b"}, []string{"tool"}, 127, "not found\n"},
 		{"an interpreter that is not there", path("c"), []string{"broken"}, 126, "its interpreter is not)\n"},
 		{"no format", path("c"), []string{"binary"}, 126, "exec format error\n"},
 		{"arguments as they are", nil, []string{"sh", "-c", `test "$1" = "--" && test "$2" = "" && test "$3" = "a b"`, "x", "--", "", "a b"}, 0, ""},
@@ -326,5 +325,20 @@ func TestExitCodes(t *testing.T) {
 				t.Errorf("%d, want %d: %q", code, row.code, stderr)
 			}
 		})
+	}
+}
+
+func TestRelativeFoldersOfPATHAreLeftOut(t *testing.T) {
+	container(t, settings(noCUDA), nil)
+	t.Chdir(t.TempDir())
+	write(t, "tool", "#!/bin/sh\nexit 5\n", 0o755)
+	write(t, "b/tool", "#!/bin/sh\nexit 5\n", 0o755)
+	for _, path := range []string{".", "b", ":", "::/no/such", "./b"} {
+		if code, _, stderr := result(t, []string{"PATH=" + path}, "--", "tool"); code != 127 {
+			t.Errorf("PATH %q: %d %s", path, code, stderr)
+		}
+	}
+	if code, _, _ := result(t, nil, "--", "./b/tool"); code != 5 {
+		t.Errorf("a path with a slash: %d", code)
 	}
 }

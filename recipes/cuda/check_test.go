@@ -44,6 +44,8 @@ func TestImpossibleStacksNameTheNearestPossibleOne(t *testing.T) {
 		{"a Python that this torch is not built for",
 			Stack{Torch: "2.9.1", Arch: "amd64", Python: "3.9"}, "python", "torch 2.8.0 with CUDA 12.8 (cu128)",
 			[]string{"torch 2.9.1 is built for Python 3.10 to 3.14, not for 3.9.", "The nearest that is: torch 2.8.0 with CUDA 12.8 (cu128)."}},
+		{"a release that supports it only experimentally is not near",
+			Stack{Torch: "2.4.1", Arch: "amd64", Python: "3.13"}, "python", "torch 2.6.0 with CUDA 12.4 (cu124)", nil},
 		{"the same on the CPU",
 			Stack{Torch: "2.5.1", CUDA: "cpu", Arch: "amd64", Python: "3.14"}, "python", "torch 2.9.0 with CUDA 12.8 (cu128)", []string{"The nearest that is: torch 2.9.0."}},
 		{"a fleet floor that no V100 can have",
