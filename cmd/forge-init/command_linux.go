@@ -68,6 +68,9 @@ func find(name, path string) (string, int) {
 			continue
 		}
 		file := filepath.Join(dir, name)
+		if _, err := os.Stat(file); err != nil {
+			continue // also a folder that we may not look into
+		}
 		switch runnable(file) {
 		case 0:
 			return file, 0
