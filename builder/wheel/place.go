@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/klauspost/compress/flate"
+	"github.com/forge-build/forge/builder/inflate"
 )
 
 // Folders below an environment that a wheel's data may go to.
@@ -137,7 +137,10 @@ func (w *Wheel) readShebang(f *File) error {
 func (w *Wheel) head(f File, n int64) ([]byte, error) {
 	var content io.Reader = w.Raw(f)
 	if f.Method == Deflated {
-		content = flate.NewReader(&countReader{r: content})
+		z := inflaters.Get().(*inflate.Reader)
+		defer inflaters.Put(z)
+		z.Reset(content)
+		content = z
 	}
 	head, err := io.ReadAll(io.LimitReader(content, n))
 	if err != nil {

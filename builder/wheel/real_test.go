@@ -53,11 +53,7 @@ func TestRealWheels(t *testing.T) {
 				return
 			}
 			for _, x := range w.Files {
-				h, check := x.Check()
-				if err := w.inflate(x, io.MultiWriter(h)); err != nil {
-					t.Fatal(err)
-				}
-				if err := check(); err != nil {
+				if err := w.Copy(io.Discard, x); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -67,7 +67,8 @@ func number(s string) string {
 	return s
 }
 
-func sameVersion(a, b string) bool {
+// SameVersion says whether two spellings mean one version of PEP 440.
+func SameVersion(a, b string) bool {
 	x, err := NormalizeVersion(a)
 	if err != nil {
 		return false

@@ -8,8 +8,9 @@ import (
 	"hash/crc32"
 	"io"
 	"strings"
+	"sync"
 
-	"github.com/klauspost/compress/flate"
+	"github.com/forge-build/forge/builder/inflate"
 )
 
 // Target is the place a file is installed to, by the names of Python's sysconfig.
@@ -137,7 +138,7 @@ func ownFolder(dir, suffix string, fn FileName) bool {
 	if !ok || i < 0 {
 		return false
 	}
-	return NormalizeName(stem[:i]) == NormalizeName(fn.Name) && sameVersion(strings.ReplaceAll(stem[i+1:], "_", "-"), strings.ReplaceAll(fn.Version, "_", "-"))
+	return NormalizeName(stem[:i]) == NormalizeName(fn.Name) && SameVersion(strings.ReplaceAll(stem[i+1:], "_", "-"), strings.ReplaceAll(fn.Version, "_", "-"))
 }
 
 // readMetadata reads METADATA, WHEEL and entry_points.txt and compares identities.
@@ -153,7 +154,7 @@ func (w *Wheel) readMetadata(fn FileName, lim Limits) error {
 	if NormalizeName(w.Metadata.Name) != w.Name {
 		return refuse("WHL-02", "METADATA", -1, "METADATA names %s, the file name %s", q(w.Metadata.Name), q(fn.Name))
 	}
-	if !sameVersion(w.Metadata.Version, strings.ReplaceAll(fn.Version, "_", "-")) {
+	if !SameVersion(w.Metadata.Version, strings.ReplaceAll(fn.Version, "_", "-")) {
 		return refuse("WHL-02", "METADATA", -1, "METADATA has version %s, the file name %s", q(w.Metadata.Version), q(fn.Version))
 	}
 	if data, err = w.ReadFile(w.DistInfo+"/WHEEL", lim.SmallFiles); err != nil {
@@ -282,11 +283,18 @@ func (w *Wheel) ReadFile(name string, max int64) ([]byte, error) {
 		return nil, refuse("WHL-00", name, -1, "%s has %d bytes, more than the limit of %d", q(name), f.Size, max)
 	}
 	var out bytes.Buffer
+	err := w.Copy(&out, f)
+	return out.Bytes(), err
+}
+
+// Copy writes a file's content to out, with length, CRC-32 and RECORD's hash compared. On
+// an error what was written must be thrown away.
+func (w *Wheel) Copy(out io.Writer, f File) error {
 	h, check := f.Check()
-	if err := w.inflate(f, io.MultiWriter(&out, h)); err != nil {
-		return nil, w.inFile(err)
+	if err := w.inflate(f, io.MultiWriter(out, h)); err != nil {
+		return w.inFile(err)
 	}
-	return out.Bytes(), w.inFile(check())
+	return w.inFile(check())
 }
 
 func (w *Wheel) inFile(err error) error {
@@ -301,15 +309,17 @@ func (w *Wheel) inFile(err error) error {
 // with the right CRC-32.
 func (w *Wheel) inflate(f File, out io.Writer) error {
 	crc := crc32.NewIEEE()
-	src := &countReader{r: w.Raw(f)}
-	var content io.Reader = src
+	var content io.Reader = w.Raw(f)
+	used := func() int64 { return f.Size }
 	if f.Method == Deflated {
-		content = flate.NewReader(src)
+		z := inflaters.Get().(*inflate.Reader)
+		defer inflaters.Put(z)
+		z.Reset(w.Raw(f))
+		content, used = z, z.Used
 	}
 	n, err := io.Copy(io.MultiWriter(out, crc), io.LimitReader(content, f.Size+1))
-	var corrupt flate.CorruptInputError
 	switch {
-	case errors.As(err, &corrupt), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, inflate.ErrCorrupt), errors.Is(err, io.ErrUnexpectedEOF):
 		return refuse("ZIP-07", f.Name, f.DataOffset, "%s is not a whole deflate stream", q(f.Name))
 	case err != nil:
 		return fmt.Errorf("reading %s: %w", q(f.Name), err)
@@ -317,8 +327,8 @@ func (w *Wheel) inflate(f File, out io.Writer) error {
 		return refuse("ZIP-07", f.Name, f.DataOffset, "%s expands past its %d bytes", q(f.Name), f.Size)
 	case n < f.Size:
 		return refuse("ZIP-07", f.Name, f.DataOffset, "%s expands to %d bytes, expected %d", q(f.Name), n, f.Size)
-	case src.n != f.CompressedSize:
-		return refuse("ZIP-07", f.Name, f.DataOffset, "%s uses %d of its %d compressed bytes", q(f.Name), src.n, f.CompressedSize)
+	case used() != f.CompressedSize:
+		return refuse("ZIP-07", f.Name, f.DataOffset, "%s uses %d of its %d compressed bytes", q(f.Name), used(), f.CompressedSize)
 	case crc.Sum32() != f.CRC32:
 		return refuse("ZIP-09", f.Name, f.DataOffset, "%s has CRC %08x, expected %08x", q(f.Name), crc.Sum32(), f.CRC32)
 	}
@@ -343,46 +353,5 @@ func (f File) Check() (hash.Hash, func() error) {
 	}
 }
 
-// countReader hands out single bytes, so that a decompressor takes no byte it does not
-// need, and counts them.
-type countReader struct {
-	r        io.Reader
-	buf      [4096]byte
-	pos, end int
-	n        int64
-}
-
-func (c *countReader) fill() error {
-	if c.pos < c.end {
-		return nil
-	}
-	n, err := c.r.Read(c.buf[:])
-	c.pos, c.end = 0, n
-	if n > 0 {
-		return nil
-	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	return err
-}
-
-func (c *countReader) ReadByte() (byte, error) {
-	if err := c.fill(); err != nil {
-		return 0, err
-	}
-	b := c.buf[c.pos]
-	c.pos++
-	c.n++
-	return b, nil
-}
-
-func (c *countReader) Read(p []byte) (int, error) {
-	if err := c.fill(); err != nil {
-		return 0, err
-	}
-	n := copy(p, c.buf[c.pos:c.end])
-	c.pos += n
-	c.n += int64(n)
-	return n, nil
-}
+// inflaters are used again: each holds a window of its own.
+var inflaters = sync.Pool{New: func() any { return inflate.New(nil) }}
