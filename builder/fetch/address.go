@@ -1,0 +1,69 @@
+package fetch
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+)
+
+// allowed says whether an address may be asked (IDX-02). from is the page or redirect that
+// named it, or nil when settings, recipe or lock did. plain allows http to any host: for
+// archives whose files are signed or hashed.
+func allowed(u, from *url.URL, plain bool) error {
+	bad := func(format string, args ...any) error { return refuse("IDX-02", show(u), "", format, args...) }
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return bad("scheme %s is not used; only https is", q(u.Scheme))
+	case u.Hostname() == "":
+		return bad("the address has no host")
+	case from != nil && u.User != nil:
+		return bad("%s names an address with a user name or password in it", show(from))
+	case from != nil && from.Scheme == "https" && u.Scheme == "http":
+		return bad("%s leads from https to http", show(from))
+	case u.Scheme == "http" && !plain && !loopback(u):
+		return bad("only https is used (http only on this machine itself)")
+	case linkLocal(u.Hostname()):
+		return bad("a link-local address is never asked: cloud machines keep their secrets there")
+	case from != nil && loopback(u) && !loopback(from):
+		return bad("%s leads into this machine itself", show(from))
+	}
+	return nil
+}
+
+// loopback says whether an address leads into this machine.
+func loopback(u *url.URL) bool {
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && (ip.Unmap().IsLoopback() || ip.Unmap().IsUnspecified())
+}
+
+func linkLocal(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && (ip.Unmap().IsLinkLocalUnicast() || ip.Unmap().IsMulticast())
+}
+
+// refuseLinkLocal is the dialer's last look, at the address that a name has led to.
+func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if linkLocal(host) {
+		return refuse("IDX-02", address, "", "a link-local address is never asked: cloud machines keep their secrets there")
+	}
+	return nil
+}
+
+// origin is what credentials are bound to.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+}
