@@ -10,9 +10,9 @@ import (
 // Change is one value that differs: empty Was means it is new, empty Is that it
 // is gone.
 type Change struct {
-	What string // "pytorch.version", "wheel numpy", "layer os"
-	Was  string
-	Is   string
+	What string `json:"what"` // "pytorch.version", "wheel numpy", "layer os"
+	Was  string `json:"was,omitempty"`
+	Is   string `json:"is,omitempty"`
 }
 
 func (c Change) String() string {
@@ -27,16 +27,16 @@ func (c Change) String() string {
 
 // Stale compares what the recipe says now with what it said when the image was
 // locked. Nothing means that the lock fits.
-func (im *Image) Stale(inputs map[string]string) []Change { return maps2(im.Inputs, inputs) }
+func (im *Image) Stale(inputs map[string]string) []Change { return Compare(im.Inputs, inputs) }
 
 // Diff lists what differs between two locked images, in a fixed order: inputs,
 // interpreter, what was derived, packages, wheels, layers.
 func Diff(a, b *Image) []Change {
-	out := maps2(prefixed("recipe ", a.Inputs), prefixed("recipe ", b.Inputs))
-	out = append(out, maps2(a.facts(), b.facts())...)
-	out = append(out, maps2(a.debs(), b.debs())...)
-	out = append(out, maps2(a.wheels(), b.wheels())...)
-	return append(out, maps2(a.layers(), b.layers())...)
+	out := Compare(prefixed("recipe ", a.Inputs), prefixed("recipe ", b.Inputs))
+	out = append(out, Compare(a.facts(), b.facts())...)
+	out = append(out, Compare(a.debs(), b.debs())...)
+	out = append(out, Compare(a.wheels(), b.wheels())...)
+	return append(out, Compare(a.layers(), b.layers())...)
 }
 
 func (im *Image) facts() map[string]string {
@@ -100,7 +100,8 @@ func prefixed(p string, m map[string]string) map[string]string {
 	return out
 }
 
-func maps2(was, is map[string]string) []Change {
+// Compare lists what differs between two sets of named values, sorted by name.
+func Compare(was, is map[string]string) []Change {
 	var out []Change
 	for k, v := range was {
 		if w, ok := is[k]; !ok || w != v {

@@ -1,0 +1,49 @@
+# Two targets do everything: `make image` sets up and builds the real example,
+# `make test` checks all that forge promises. CI calls only targets of this file.
+
+GO        ?= go
+# The toolchain is pinned: forge-init's bytes are in every lock.
+export GOTOOLCHAIN := go1.26.8
+export CGO_ENABLED := 0
+
+VERSION   := $(shell git describe --tags --always 2>/dev/null || echo unknown)
+COMMIT    := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+INITFLAGS := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
+EXAMPLE   ?= pytorch-cuda
+
+.PHONY: image build setup test fuzz lint bench clean
+
+image: build setup
+	examples/build $(EXAMPLE)
+
+# forge, forge-init for each platform that an image can have, and on Linux the
+# daemon that `--builder embedded` starts, all from this go.mod.
+build:
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags='$(LDFLAGS)' -o bin/forge ./cmd/forge
+	GOFLAGS= GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GO) build $(INITFLAGS) -o bin/forge-init-linux-amd64 ./cmd/forge-init
+	GOFLAGS= GOOS=linux GOARCH=arm64 GOARM64=v8.0 $(GO) build $(INITFLAGS) -o bin/forge-init-linux-arm64 ./cmd/forge-init
+	@if [ "$$($(GO) env GOOS)" = linux ]; then set -x; $(GO) build -trimpath -ldflags='-s -w' -o bin/buildkitd github.com/moby/buildkit/cmd/buildkitd; fi
+
+# What a build needs from the distribution. An ordinary user can do without:
+# images in which nothing is executed need no runc.
+setup:
+	@.ci/setup runc
+
+test:
+	@.ci/test
+
+# Each fuzz target for a minute; `make test` runs them for five seconds.
+fuzz:
+	@.ci/fuzz 60s
+
+lint:
+	@.ci/lint
+
+bench: build
+	@.ci/setup runc podman
+	@.ci/bench
+
+clean:
+	rm -rf bin dist

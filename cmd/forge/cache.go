@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forge-build/forge/builder/store"
+)
+
+type pruneOptions struct {
+	olderThan time.Duration
+	maxSize   int64
+	dryRun    bool
+}
+
+func newCache(t *terminal) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "cache",
+		Short: "Show, verify or prune the store",
+		Long: `The store holds downloads and layers under their sha256. It lies in FORGE_CACHE,
+else in the user's cache folder. Everything in it can be made again. Whoever can
+write as the same user can change it: that attacker is out of scope.`,
+		Example: `  forge cache show
+  forge cache verify                       # hash every byte again
+  forge cache prune --older-than 720h`,
+		Args: exactly(),
+		RunE: func(*cobra.Command, []string) error { return runCacheShow(t) },
+	}
+	var o pruneOptions
+	prune := &cobra.Command{
+		Use: "prune", Short: "Remove what was not used lately", Args: exactly(),
+		Long: "Prune removes blobs that were not used for a while, oldest first. Nothing in use is removed.\n" + exitCodes,
+		RunE: func(c *cobra.Command, _ []string) error { return runCachePrune(c.Context(), t, o) },
+	}
+	prune.Flags().DurationVar(&o.olderThan, "older-than", 30*24*time.Hour, "only what was not used for this long; 0s: whatever its age")
+	prune.Flags().Int64Var(&o.maxSize, "max-size", 0, "stop when the store is at most this many MB")
+	prune.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say what would go")
+	c.AddCommand(
+		&cobra.Command{Use: "show", Short: "Say what the store holds", Long: "Show counts the store's blobs.\n" + exitCodes, Args: exactly(), RunE: func(*cobra.Command, []string) error { return runCacheShow(t) }},
+		&cobra.Command{Use: "verify", Short: "Hash every byte again", Long: "Verify hashes every blob and removes those that are not what their name says.\n" + exitCodes, Args: exactly(), RunE: func(c *cobra.Command, _ []string) error { return runCacheVerify(c.Context(), t) }},
+		prune,
+	)
+	return c
+}
+
+func runCacheShow(t *terminal) error {
+	s, err := openStore()
+	if err != nil {
+		return err
+	}
+	blobs, err := s.List()
+	if err != nil {
+		return err
+	}
+	var total int64
+	for _, b := range blobs {
+		total += b.Size
+	}
+	if t.json {
+		return t.document(struct {
+			Dir   string       `json:"dir"`
+			Count int          `json:"count"`
+			Bytes int64        `json:"bytes"`
+			Blobs []store.Blob `json:"blobs"`
+		}{s.Dir(), len(blobs), total, blobs})
+	}
+	t.result("%s: %d blobs, %s", s.Dir(), len(blobs), megabytes(total))
+	return nil
+}
+
+func runCacheVerify(ctx context.Context, t *terminal) error {
+	s, err := openStore()
+	if err != nil {
+		return err
+	}
+	report, err := s.Verify(ctx, func(done, total int64) { t.progress("verifying %s of %s", megabytes(done), megabytes(total)) })
+	if err != nil {
+		return err
+	}
+	if t.json {
+		if err := t.document(report); err != nil {
+			return err
+		}
+	} else {
+		t.result("%s: %d blobs hashed, %s, %d wrong", s.Dir(), report.Blobs, megabytes(report.Bytes), len(report.Wrong))
+	}
+	if len(report.Wrong) > 0 {
+		return fmt.Errorf("%d blobs were not what their name says and are removed: %v", len(report.Wrong), report.Wrong)
+	}
+	return nil
+}
+
+func runCachePrune(ctx context.Context, t *terminal, o pruneOptions) error {
+	s, err := openStore()
+	if err != nil {
+		return err
+	}
+	pruned, err := s.Prune(ctx, store.Limits{MinAge: o.olderThan, MaxBytes: o.maxSize * 1e6, DryRun: o.dryRun})
+	if err != nil {
+		return err
+	}
+	if t.json {
+		return t.document(pruned)
+	}
+	verb := "removed"
+	if o.dryRun {
+		verb = "would remove"
+	}
+	t.result("%s: %s %d blobs, %s; %s stay", s.Dir(), verb, len(pruned.Blobs), megabytes(pruned.Freed), megabytes(pruned.Left))
+	return nil
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/recipes/lock"
+)
+
+type diffOptions struct{ image string }
+
+func newDiff(t *terminal) *cobra.Command {
+	var o diffOptions
+	c := &cobra.Command{
+		Use:   "diff A B",
+		Short: "Say what differs between two locks or two images",
+		Long: `Diff compares two locks (recipes or lock files) or two images (OCI layout
+folders): packages, sizes, CUDA, driver, and which layers are shared.`,
+		Example: `  forge diff old.lock.json recipe.hcl
+  forge diff dist/train dist/train-old`,
+		Args: exactly("A", "B"),
+		RunE: func(_ *cobra.Command, args []string) error { return runDiff(t, o, args[0], args[1]) },
+	}
+	c.Flags().StringVar(&o.image, "image", "", "the image to compare, when a lock has several")
+	return c
+}
+
+// difference is the document of diff --json.
+type difference struct {
+	Changes []lock.Change `json:"changes"`
+	Shared  shared        `json:"shared"`
+}
+
+// shared says which layers B has from A.
+type shared struct {
+	Layers int   `json:"layers"`
+	Of     int   `json:"of"`
+	Bytes  int64 `json:"bytes"` // compressed bytes of B that A has
+	New    int64 `json:"new"`   // compressed bytes of B that A has not
+}
+
+func runDiff(t *terminal, o diffOptions, a, b string) error {
+	d, err := compare(o, a, b)
+	if err != nil {
+		return err
+	}
+	if t.json {
+		return t.document(d)
+	}
+	for _, c := range d.Changes {
+		t.result("%s", c)
+	}
+	t.result("%d of %d layers are shared: %s of %s need not move", d.Shared.Layers, d.Shared.Of, megabytes(d.Shared.Bytes), megabytes(d.Shared.Bytes+d.Shared.New))
+	return nil
+}
+
+func compare(o diffOptions, a, b string) (*difference, error) {
+	if isLayout(a) != isLayout(b) {
+		return nil, usageError{fmt.Errorf("comparing %q and %q: one is an image folder, the other is none", a, b)}
+	}
+	if isLayout(a) {
+		x, err := builder.ReadLayout(a)
+		if err != nil {
+			return nil, err
+		}
+		y, err := builder.ReadLayout(b)
+		if err != nil {
+			return nil, err
+		}
+		return &difference{Changes: lock.Compare(x.Facts(), y.Facts()), Shared: share(x.LayerSizes(), y.LayerSizes())}, nil
+	}
+	x, err := oneLocked(a, o.image)
+	if err != nil {
+		return nil, err
+	}
+	y, err := oneLocked(b, o.image)
+	if err != nil {
+		return nil, err
+	}
+	return &difference{Changes: lock.Diff(x, y), Shared: share(blobSizes(x), blobSizes(y))}, nil
+}
+
+func isLayout(path string) bool {
+	_, err := os.Stat(filepath.Join(strings.TrimPrefix(path, "oci:"), "oci-layout"))
+	return err == nil
+}
+
+func oneLocked(path, image string) (*lock.Image, error) {
+	l, err := readLock(path)
+	if err != nil {
+		return nil, err
+	}
+	names := imageNames(l)
+	if image == "" && len(names) == 1 {
+		return l.Images[names[0]], nil
+	}
+	if li := l.Images[image]; li != nil {
+		return li, nil
+	}
+	if image == "" {
+		return nil, usageError{errors.New(path + " locks several images; --image picks one of " + strings.Join(names, ", "))}
+	}
+	return nil, usageError{fmt.Errorf("%s does not lock an image %q%s", path, image, nearest(image, names))}
+}
+
+// blobSizes maps the layers' diffIDs to their size in the smallest codec.
+func blobSizes(li *lock.Image) map[string]int64 {
+	m := map[string]int64{}
+	for _, l := range li.Layers {
+		for _, b := range l.Blobs {
+			if old, ok := m[l.DiffID]; !ok || b.Size < old {
+				m[l.DiffID] = b.Size
+			}
+		}
+	}
+	return m
+}
+
+func share(a, b map[string]int64) shared {
+	s := shared{Of: len(b)}
+	for id, size := range b {
+		if _, ok := a[id]; ok {
+			s.Layers++
+			s.Bytes += size
+		} else {
+			s.New += size
+		}
+	}
+	return s
+}

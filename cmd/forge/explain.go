@@ -1,0 +1,273 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forge-build/forge/recipes/lock"
+)
+
+type explainOptions struct{ image string }
+
+func newExplain(t *terminal) *cobra.Command {
+	var o explainOptions
+	c := &cobra.Command{
+		Use:   "explain RECIPE NAME",
+		Short: "Say why a wheel, package, layer or driver floor is in the image",
+		Long: `Explain reads the lock and says of a wheel, a Debian package, a layer, or of
+"driver" and "cuda", why it is there, who asked for it, and how big it is.`,
+		Example: `  forge explain recipe.hcl nvidia-cublas-cu12
+  forge explain recipe.hcl driver`,
+		Args: exactly("RECIPE", "NAME"),
+		RunE: func(_ *cobra.Command, args []string) error { return runExplain(t, o, args[0], args[1]) },
+	}
+	c.Flags().StringVar(&o.image, "image", "", "only this image of the recipe")
+	return c
+}
+
+// reason is the answer for one thing of one image.
+type reason struct {
+	Image   string      `json:"image"`
+	What    string      `json:"what"`
+	Facts   [][2]string `json:"facts"`
+	Because []string    `json:"because,omitempty"` // chains from a request of the recipe down to it
+}
+
+func runExplain(t *terminal, o explainOptions, path, name string) error {
+	l, err := readLock(path)
+	if err != nil {
+		return err
+	}
+	var reasons []reason
+	var names []string
+	for _, image := range imageNames(l) {
+		if o.image != "" && image != o.image {
+			continue
+		}
+		li := l.Images[image]
+		for _, r := range explain(li, name) {
+			r.Image = image
+			reasons = append(reasons, r)
+		}
+		names = append(names, knownNames(li)...)
+	}
+	if len(reasons) == 0 {
+		return usageError{fmt.Errorf("nothing in the lock of %s is called %q%s", path, name, nearest(name, names))}
+	}
+	if t.json {
+		return t.document(reasons)
+	}
+	for _, r := range reasons {
+		t.result("%s (image %s)", r.What, r.Image)
+		for _, f := range r.Facts {
+			t.result("  %-12s %s", f[0], f[1])
+		}
+		for _, b := range r.Because {
+			t.result("  because      %s", b)
+		}
+	}
+	return nil
+}
+
+func explain(li *lock.Image, name string) []reason {
+	var out []reason
+	switch strings.ToLower(name) {
+	case "driver", "cuda":
+		out = append(out, explainDriver(li))
+	case "python":
+		out = append(out, reason{What: "Python " + li.Python.Version, Facts: [][2]string{{"interpreter", li.Python.Interpreter}, {"version", li.Python.Full}}})
+	}
+	for _, w := range li.Wheels {
+		if w.Name == strings.ToLower(name) || w.File == name || strings.HasPrefix(w.SHA256, name) && len(name) >= 12 {
+			out = append(out, explainWheel(li, w))
+		}
+	}
+	if li.Debian != nil {
+		for _, d := range li.Debian.Packages {
+			if d.Name == name {
+				out = append(out, explainDeb(li, d))
+			}
+		}
+	}
+	for _, layer := range li.Layers {
+		if layer.Name == name || layer.DiffID == name || strings.TrimPrefix(layer.DiffID, "sha256:") == name {
+			out = append(out, explainLayer(li, layer))
+		}
+	}
+	return out
+}
+
+func explainWheel(li *lock.Image, w lock.Wheel) reason {
+	r := reason{What: "wheel " + w.Name + " " + w.Version, Facts: [][2]string{
+		{"file", w.File}, {"sha256", w.SHA256}, {"size", megabytes(w.Size)}, {"from", or(w.Index, or(w.Path, w.URL))}, {"layer", layerOf(li, w.SHA256)},
+	}}
+	if w.Environment != "" {
+		r.Facts = append(r.Facts, [2]string{"environment", w.Environment})
+	}
+	for _, n := range w.Notes {
+		r.Facts = append(r.Facts, [2]string{"note", n})
+	}
+	asked := map[string][]string{}
+	top := map[string]bool{}
+	for _, x := range li.Wheels {
+		if x.Environment == w.Environment {
+			asked[x.Name], top[x.Name] = x.RequiredBy, x.Requested
+		}
+	}
+	r.Because = chains(w.Name, asked, top)
+	return r
+}
+
+func explainDeb(li *lock.Image, d lock.Deb) reason {
+	r := reason{What: "package " + d.Name + " " + d.Version, Facts: [][2]string{
+		{"file", d.Path}, {"sha256", d.SHA256}, {"size", megabytes(d.Size)}, {"archive", d.Archive}, {"layer", layerOf(li, d.SHA256)},
+	}}
+	if d.Choice != "" {
+		r.Facts = append(r.Facts, [2]string{"choice", d.Choice})
+	}
+	asked := map[string][]string{}
+	top := map[string]bool{}
+	for _, x := range li.Debian.Packages {
+		asked[x.Name], top[x.Name] = x.RequiredBy, x.Requested
+	}
+	r.Because = chains(d.Name, asked, top)
+	return r
+}
+
+func explainLayer(li *lock.Image, l lock.Layer) reason {
+	r := reason{What: "layer " + l.Name, Facts: [][2]string{{"kind", l.Kind}, {"diffID", l.DiffID}, {"unpacked", megabytes(l.Unpacked)}}}
+	for _, codec := range []string{"zstd", "gzip"} {
+		if b, ok := l.Blobs[codec]; ok {
+			r.Facts = append(r.Facts, [2]string{codec, megabytes(b.Size) + " " + b.Digest})
+		}
+	}
+	for _, w := range li.Wheels {
+		if slices.Contains(l.Members, w.SHA256) && w.Environment == l.Environment {
+			r.Facts = append(r.Facts, [2]string{"holds", w.Name + " " + w.Version})
+		}
+	}
+	if li.Debian != nil && l.Kind == "debian" {
+		for _, d := range li.Debian.Packages {
+			r.Facts = append(r.Facts, [2]string{"holds", d.Name + " " + d.Version})
+		}
+	}
+	return r
+}
+
+func explainDriver(li *lock.Image) reason {
+	d := li.Derived
+	if d.CUDA == "" {
+		return reason{What: "no CUDA, so no driver is needed"}
+	}
+	r := reason{What: "driver " + d.Driver + " or newer", Facts: [][2]string{
+		{"CUDA", d.CUDA + ", the highest over all wheels that carry CUDA"},
+		{"minimum", d.Driver + ", from which CUDA " + strings.SplitN(d.CUDA, ".", 2)[0] + ".x code for a GPU's own architecture runs"},
+		{"recommended", d.Recommended + ", which compiles the PTX of these wheels too"},
+		{"SM", strings.Join(d.SM, " ")},
+	}}
+	if len(d.PTX) > 0 {
+		r.Facts = append(r.Facts, [2]string{"PTX", strings.Join(d.PTX, " ")})
+	}
+	for _, w := range li.Wheels {
+		if strings.HasPrefix(w.Name, "nvidia-cuda-runtime") || w.Name == "cuda-toolkit" || w.Name == "torch" {
+			r.Because = append(r.Because, w.Name+" "+w.Version)
+		}
+	}
+	return r
+}
+
+// chains lists how the recipe leads to name, shortest first, at most five.
+func chains(name string, asked map[string][]string, top map[string]bool) []string {
+	var out []string
+	queue := [][]string{{name}}
+	for len(queue) > 0 && len(out) < 5 {
+		path := queue[0]
+		queue = queue[1:]
+		head := path[0]
+		if top[head] {
+			out = append(out, "recipe → "+strings.Join(path, " → "))
+			continue
+		}
+		for _, by := range asked[head] {
+			if !slices.Contains(path, by) && len(queue) < 10000 {
+				queue = append(queue, append([]string{by}, path...))
+			}
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, "the base itself needs it")
+	}
+	return out
+}
+
+func layerOf(li *lock.Image, sum string) string {
+	for _, l := range li.Layers {
+		if slices.Contains(l.Members, sum) {
+			return l.Name
+		}
+	}
+	return ""
+}
+
+func knownNames(li *lock.Image) []string {
+	names := []string{"driver", "cuda", "python"}
+	for _, w := range li.Wheels {
+		names = append(names, w.Name)
+	}
+	if li.Debian != nil {
+		for _, d := range li.Debian.Packages {
+			names = append(names, d.Name)
+		}
+	}
+	for _, l := range li.Layers {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// nearest is the end of a message that names what may have been meant.
+func nearest(name string, names []string) string {
+	best, least := "", len(name)/3+2
+	for _, n := range names {
+		if strings.Contains(n, name) {
+			return fmt.Sprintf("; did you mean %q?", n)
+		}
+		if d := distance(name, n); d < least {
+			best, least = n, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// distance is the number of letters to insert, delete or replace.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := last
+			if a[i] != b[j] {
+				cost = 1 + min(last, row[j], row[j+1])
+			}
+			last, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

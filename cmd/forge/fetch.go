@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forge-build/forge/recipes/lock"
+)
+
+type fetchOptions struct {
+	vars     []string
+	image    string
+	to, from string
+}
+
+func newFetch(t *terminal) *cobra.Command {
+	var o fetchOptions
+	c := &cobra.Command{
+		Use:   "fetch RECIPE",
+		Short: "Bring every locked byte into the store or a folder",
+		Long: `Fetch downloads each wheel and package that the lock names and checks its sha256.
+With --to the files are also put into a folder; with --from they are taken from
+one, and nothing is downloaded. forge build --offline then opens no socket.`,
+		Example: `  forge fetch recipe.hcl
+  forge fetch --to bundle recipe.hcl           # on a host with a network
+  forge fetch --from bundle recipe.hcl         # on one without`,
+		Args: exactly("RECIPE"),
+		RunE: func(c *cobra.Command, args []string) error { return runFetch(c.Context(), t, o, args[0]) },
+	}
+	f := c.Flags()
+	f.StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
+	f.StringVar(&o.image, "image", "", "only this image of the recipe")
+	f.StringVar(&o.to, "to", "", "folder to put the files into")
+	f.StringVar(&o.from, "from", "", "folder to take the files from")
+	return c
+}
+
+func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) error {
+	if o.to != "" && o.from != "" {
+		return usageError{errors.New("--to and --from exclude one another")}
+	}
+	file, err := loadRecipe(recipe, o.vars)
+	if err != nil {
+		return err
+	}
+	images, err := chosen(file, o.image)
+	if err != nil {
+		return err
+	}
+	l, err := readLock(recipe)
+	if err != nil {
+		return err
+	}
+	w, err := newWorkshop(t, file, o.from != "")
+	if err != nil {
+		return err
+	}
+	var count int
+	var bytes int64
+	for _, im := range images {
+		li, err := fitting(l, file, im)
+		if err != nil {
+			return err
+		}
+		for _, a := range artifacts(li) {
+			if err := w.bring(ctx, o, a, func() error { return w.download(ctx, im, a) }); err != nil {
+				return err
+			}
+			count++
+			bytes += a.size
+		}
+	}
+	t.result("%d files, %s, each with its locked sha256", count, megabytes(bytes))
+	return nil
+}
+
+// artifact is one locked wheel or package.
+type artifact struct {
+	wheel *lock.Wheel
+	deb   *lock.Deb
+	name  string // of its file
+	sum   string
+	size  int64
+}
+
+func artifacts(li *lock.Image) []artifact {
+	var out []artifact
+	for i := range li.Wheels {
+		w := &li.Wheels[i]
+		out = append(out, artifact{wheel: w, name: w.File, sum: w.SHA256, size: w.Size})
+	}
+	if li.Debian != nil {
+		for i := range li.Debian.Packages {
+			d := &li.Debian.Packages[i]
+			out = append(out, artifact{deb: d, name: path.Base(d.Path), sum: d.SHA256, size: d.Size})
+		}
+	}
+	return out
+}
+
+// bring gets one artifact into the store and, with --to, into the folder.
+func (w *workshop) bring(ctx context.Context, o fetchOptions, a artifact, download func() error) error {
+	if o.from != "" {
+		if err := w.take(filepath.Join(o.from, a.name), a); err != nil {
+			return err
+		}
+	}
+	if err := download(); err != nil {
+		return err
+	}
+	if o.to == "" {
+		return nil
+	}
+	if err := os.MkdirAll(o.to, 0o755); err != nil {
+		return fmt.Errorf("making the folder: %w", err)
+	}
+	to := filepath.Join(o.to, a.name)
+	if info, err := os.Stat(to); err == nil && info.Size() == a.size {
+		return nil
+	}
+	return w.store.Place(a.sum, to)
+}
+
+// take copies a file of the folder into the store, if its bytes are the locked ones.
+func (w *workshop) take(from string, a artifact) error {
+	if _, ok, err := w.store.Stat(a.sum); ok || err != nil {
+		return err
+	}
+	f, err := os.Open(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the download says offline what is missing
+	}
+	if err != nil {
+		return fmt.Errorf("taking a file: %w", err)
+	}
+	defer f.Close()
+	p, err := w.store.Create()
+	if err != nil {
+		return err
+	}
+	defer p.Abort() // nothing after Commit
+	if _, err := io.Copy(p, io.LimitReader(f, a.size+1)); err != nil {
+		return fmt.Errorf("taking %q: %w", from, err)
+	}
+	if _, err := p.Commit(a.sum); err != nil {
+		return fmt.Errorf("taking %q: %w", from, err)
+	}
+	return nil
+}

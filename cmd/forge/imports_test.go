@@ -1,0 +1,103 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/forge-build/forge/"
+
+// rooms is the table of docs/architecture.md, section 5: which packages of
+// forge a folder may import, and which heavy libraries it owns.
+var rooms = map[string]struct{ forge, owns []string }{
+	"cmd/forge": {[]string{"builder", "builder/convert", "builder/fetch", "builder/layer", "builder/resolve", "builder/store",
+		"recipes", "recipes/cuda", "recipes/draft", "recipes/lock"}, []string{"github.com/spf13/"}},
+	"cmd/forge-init": {[]string{"builder/start"}, nil},
+	"recipes":        {[]string{"recipes/cuda"}, []string{"github.com/hashicorp/hcl/", "github.com/zclconf/"}},
+	"recipes/lock":   {nil, nil},
+	"recipes/cuda":   {nil, nil},
+	"recipes/draft":  {nil, []string{"go.yaml.in/"}},
+	"builder": {[]string{"recipes", "recipes/cuda", "recipes/lock", "builder/convert", "builder/debian", "builder/fetch", "builder/layer", "builder/start", "builder/store"},
+		[]string{"github.com/moby/", "github.com/containerd/", "github.com/tonistiigi/", "google.golang.org/"}},
+	"builder/resolve": {[]string{"recipes", "recipes/cuda", "recipes/lock", "builder/convert", "builder/debian", "builder/fetch", "builder/layer", "builder/store", "builder/wheel"},
+		[]string{"github.com/ProtonMail/"}},
+	"builder/convert": {[]string{"recipes", "recipes/lock", "builder/debian", "builder/fetch", "builder/layer", "builder/store", "builder/wheel"}, nil},
+	"builder/fetch":   {[]string{"recipes", "recipes/lock", "builder/store"}, nil},
+	"builder/store":   {nil, nil},
+	"builder/wheel":   {nil, nil},
+	"builder/debian":  {nil, nil},
+	"builder/layer":   {nil, nil},
+	"builder/start":   {[]string{"recipes/cuda"}, nil},
+}
+
+// parsers read hostile bytes: the standard library and a decompressor only.
+var parsers = []string{"builder/wheel", "builder/debian", "builder/layer"}
+
+func TestEachRoomImportsOnlyWhatItMay(t *testing.T) {
+	owners := map[string]string{}
+	for room, r := range rooms {
+		for _, prefix := range r.owns {
+			owners[prefix] = room
+		}
+	}
+	seen := map[string]bool{}
+	for _, top := range []string{"cmd", "builder", "recipes"} {
+		err := filepath.WalkDir(filepath.Join("../..", top), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.Contains(path, "testdata") {
+				return err
+			}
+			rel, err := filepath.Rel("../..", filepath.Dir(path))
+			if err != nil {
+				return err
+			}
+			dir := filepath.ToSlash(rel)
+			seen[dir] = true
+			room, ok := rooms[dir]
+			if !ok {
+				t.Errorf("%s has no row in the table of rooms", dir)
+				return nil
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+			if err != nil {
+				return err
+			}
+			test := strings.HasSuffix(path, "_test.go")
+			for _, spec := range f.Imports {
+				imported, err := strconv.Unquote(spec.Path.Value)
+				if err != nil {
+					return err
+				}
+				if own, ok := strings.CutPrefix(imported, module); ok {
+					if !test && !slices.Contains(room.forge, own) {
+						t.Errorf("%s imports %s; the table of rooms does not allow it", path, own)
+					}
+					continue
+				}
+				for prefix, owner := range owners {
+					if strings.HasPrefix(imported, prefix) && owner != dir && !strings.HasPrefix(imported, "github.com/moby/patternmatcher") && !test {
+						t.Errorf("%s imports %s, which %s owns", path, imported, owner)
+					}
+				}
+				if !test && slices.Contains(parsers, dir) && strings.Contains(strings.SplitN(imported, "/", 2)[0], ".") &&
+					!strings.HasPrefix(imported, "github.com/klauspost/compress/") && !strings.HasPrefix(imported, "github.com/ulikunitz/xz") {
+					t.Errorf("%s reads hostile bytes and imports %s", path, imported)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for room := range rooms {
+		if !seen[room] {
+			t.Errorf("the table of rooms names %s, which holds no Go file", room)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/draft"
+)
+
+type initOptions struct {
+	name, torch, cuda, python string
+	gpus, require             []string
+	from                      string
+	output                    string
+}
+
+func newInit(t *terminal) *cobra.Command {
+	var o initOptions
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Write a first recipe from flags or from what you have",
+		Long: `Init writes a recipe from flags, a requirements.txt, the pip part of an
+environment.yml, or a Dockerfile. What it cannot carry over becomes a comment.`,
+		Example: `  forge init --pytorch 2.9.1 --cuda 12.8 --gpu A100,H100 --output recipe.hcl
+  forge init --from requirements.txt
+  forge init --from Dockerfile --output recipe.hcl`,
+		Args: exactly(),
+		RunE: func(*cobra.Command, []string) error { return runInit(t, o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.name, "name", "", "name of the image")
+	f.StringVar(&o.torch, "pytorch", "", "torch version; \"newest\" leaves it to forge lock")
+	f.StringVar(&o.cuda, "cuda", "", "CUDA version (12.8), or cpu")
+	f.StringSliceVar(&o.gpus, "gpu", nil, "GPUs that it must run on (A100, H100, …)")
+	f.StringVar(&o.python, "python", "", "Python version")
+	f.StringSliceVar(&o.require, "require", nil, "a requirement (numpy>=2)")
+	f.StringVar(&o.from, "from", "", "requirements.txt, environment.yml or Dockerfile to start from")
+	f.StringVarP(&o.output, "output", "o", "", "file to write; it must not exist (default: standard output)")
+	return c
+}
+
+func runInit(t *terminal, o initOptions) error {
+	d, err := startDraft(o)
+	if err != nil {
+		return err
+	}
+	text, err := recipes.Format("recipe.hcl", []byte(d.HCL()))
+	if err != nil {
+		return fmt.Errorf("internal error: writing a recipe: %w", err)
+	}
+	for _, n := range d.Notes {
+		t.say("%s", n)
+	}
+	if o.output == "" {
+		_, err := t.out.Write(text)
+		return err
+	}
+	f, err := os.OpenFile(o.output, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return usageError{fmt.Errorf("writing %q: it exists already", o.output)}
+	}
+	if err != nil {
+		return fmt.Errorf("writing the recipe: %w", err)
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing the recipe: %w", err)
+	}
+	t.say("wrote %s; next: forge lock %s", o.output, o.output)
+	return nil
+}
+
+func startDraft(o initOptions) (*draft.Draft, error) {
+	d := &draft.Draft{}
+	if o.from != "" {
+		if err := readDraft(d, o.from); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range o.require {
+		d.AddRequirement(r)
+	}
+	if o.torch != "" {
+		d.WantsTorch = true
+		d.Torch = strings.TrimPrefix(o.torch, "newest")
+	}
+	if o.cuda != "" {
+		d.WantsTorch, d.CUDA = true, o.cuda
+	}
+	if o.name != "" {
+		d.Name = o.name
+	}
+	if o.python != "" {
+		d.Python = o.python
+	}
+	if len(o.gpus) > 0 {
+		d.WantsTorch, d.GPUs = true, o.gpus
+	}
+	if !d.WantsTorch && len(d.Requirements) == 0 {
+		return nil, usageError{errors.New("nothing to write: give --pytorch, --require or --from")}
+	}
+	return d, nil
+}
+
+func readDraft(d *draft.Draft, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("starting from: %w", err)
+	}
+	switch base := strings.ToLower(filepath.Base(path)); {
+	case strings.HasSuffix(base, ".yml"), strings.HasSuffix(base, ".yaml"):
+		if err := d.AddEnvironment(string(text)); err != nil {
+			return usageError{fmt.Errorf("%s: %w", path, err)}
+		}
+	case strings.Contains(base, "dockerfile"), strings.Contains(base, "containerfile"):
+		d.AddDockerfile(string(text), func(name string) (string, bool) {
+			sub, err := os.ReadFile(filepath.Join(filepath.Dir(path), filepath.FromSlash(name)))
+			return string(sub), err == nil
+		})
+	case strings.HasSuffix(base, ".txt"):
+		d.AddRequirements(string(text))
+	default:
+		return usageError{fmt.Errorf("starting from %q: its name is neither *.txt, *.yml nor Dockerfile", path)}
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/builder/convert"
+	"github.com/forge-build/forge/builder/layer"
+	"github.com/forge-build/forge/builder/resolve"
+	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/lock"
+)
+
+type lockOptions struct {
+	vars        []string
+	image       string
+	check       bool
+	asOf        string
+	upgrade     []string
+	upgradeBase bool
+}
+
+// everything is what --upgrade without a name means.
+const everything = "*"
+
+func newLock(t *terminal) *cobra.Command {
+	var o lockOptions
+	c := &cobra.Command{
+		Use:   "lock RECIPE",
+		Short: "Choose the exact bytes for a recipe and write them down",
+		Long: `Lock is the only command that chooses. It resolves the recipe's requirements and
+packages, downloads and inspects each artifact, makes each layer once, and writes
+RECIPE's lock beside it. What is locked already stays unless the recipe or
+--upgrade says otherwise; a second run changes no byte.`,
+		Example: `  forge lock recipe.hcl
+  forge lock --upgrade=numpy recipe.hcl
+  forge lock --upgrade recipe.hcl              # everything
+  forge lock --as-of 2026-11-01 recipe.hcl     # nothing newer
+  forge lock --check recipe.hcl                # exit 2 and the difference when anything would change`,
+		Args: exactly("RECIPE"),
+		RunE: func(c *cobra.Command, args []string) error { return runLock(c.Context(), t, o, args[0]) },
+	}
+	f := c.Flags()
+	f.StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
+	f.StringVar(&o.image, "image", "", "only this image of the recipe")
+	f.BoolVar(&o.check, "check", false, "derive everything again, write nothing, exit 2 on a difference")
+	f.StringVar(&o.asOf, "as-of", "", "consider nothing that was published after this date (2026-11-01 or RFC 3339)")
+	f.StringArrayVar(&o.upgrade, "upgrade", nil, "choose this distribution or package anew; without a name, everything")
+	f.Lookup("upgrade").NoOptDefVal = everything
+	f.BoolVar(&o.upgradeBase, "upgrade-base", false, "choose every Debian package anew and keep the wheels")
+	return c
+}
+
+func runLock(ctx context.Context, t *terminal, o lockOptions, path string) error {
+	file, err := loadRecipe(path, o.vars)
+	if err != nil {
+		return err
+	}
+	images, err := chosen(file, o.image)
+	if err != nil {
+		return err
+	}
+	before, err := previous(lock.PathOf(path))
+	if err != nil {
+		return err
+	}
+	after, err := relock(ctx, t, o, file, images, before)
+	if err != nil {
+		return err
+	}
+	if o.check {
+		return checkLock(t, path, before, after)
+	}
+	if err := lock.Write(lock.PathOf(path), after); err != nil {
+		return err
+	}
+	return t.locked(path, before, after)
+}
+
+// previous is the lock that is there: an empty one when there is none, its
+// choices alone when another version of the layers made it.
+func previous(path string) (*lock.Lock, error) {
+	l, err := lock.Read(path, layer.Format)
+	var format *lock.FormatError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &lock.Lock{Images: map[string]*lock.Image{}}, nil
+	case errors.As(err, &format) && l != nil:
+		return l, nil
+	}
+	return l, err
+}
+
+// relock locks the images and keeps what before says of others that the recipe
+// still has.
+func relock(ctx context.Context, t *terminal, o lockOptions, file *recipes.File, images []*recipes.Image, before *lock.Lock) (*lock.Lock, error) {
+	w, err := newWorkshop(t, file, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.settings.CheckLock(); err != nil {
+		return nil, err
+	}
+	after := &lock.Lock{Format: lock.Format, Layers: layer.Format, Images: map[string]*lock.Image{}}
+	for _, im := range file.Images {
+		if old := before.Images[im.Name]; old != nil {
+			after.Images[im.Name] = old
+		}
+	}
+	for _, im := range images {
+		li, err := w.lock(ctx, o, im, before.Images[im.Name])
+		if err != nil {
+			return nil, fmt.Errorf("locking image %q: %w", im.Name, err)
+		}
+		after.Images[im.Name] = li
+	}
+	return after, nil
+}
+
+// lock is the story of one image: base, interpreter, wheels, layers, and what
+// follows from them.
+func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, before *lock.Image) (*lock.Image, error) {
+	ro, err := w.resolveOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	li := &lock.Image{Inputs: im.Inputs(), Platform: im.Platform, Layers: []lock.Layer{}}
+	if !ro.AsOf.IsZero() {
+		li.AsOf = ro.AsOf.UTC().Format(time.RFC3339)
+	}
+	if li.Init, err = builder.LockInit(im.Platform); err != nil {
+		return nil, err
+	}
+	if im.Base != nil {
+		w.t.say("%s: reading the base image", im.Name)
+		li.Base, err = resolve.Base(ctx, im, ro)
+	} else {
+		w.t.say("%s: choosing Debian packages", im.Name)
+		li.Debian, err = resolve.Debian(ctx, im, before, ro.forBase(o))
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.t.say("%s: choosing wheels", im.Name)
+	chosen, err := resolve.Python(ctx, im, li, before, ro)
+	if err != nil {
+		return nil, err
+	}
+	li.Wheels, li.Python = chosen.Wheels, chosen.Python
+	for _, n := range chosen.Notes {
+		w.t.say("%s: note: %s", im.Name, n)
+	}
+	made, err := convert.Make(ctx, im, li, convert.Group(li), w.convertOptions(im, true))
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range made {
+		li.Layers = append(li.Layers, m.Layer)
+	}
+	if im.Python.Bytecode {
+		w.t.say("%s: compiling byte-code", im.Name)
+		layer, err := w.bytecode(ctx, im, li)
+		if err != nil {
+			return nil, err
+		}
+		li.Layers = append(li.Layers, layer)
+	}
+	if li.Derived, err = resolve.Derive(im, li, made); err != nil {
+		return nil, err
+	}
+	li.Created = created(before, li, time.Now())
+	return li, nil
+}
+
+// created keeps the time of a lock that says the same, so that locking again
+// changes no byte.
+func created(before, now *lock.Image, clock time.Time) string {
+	if before != nil {
+		now.Created = before.Created
+		if len(lock.Diff(before, now)) == 0 {
+			return before.Created
+		}
+	}
+	return clock.UTC().Truncate(time.Second).Format(time.RFC3339)
+}
+
+func checkLock(t *terminal, path string, before, after *lock.Lock) error {
+	var lines []string
+	for _, name := range imageNames(after) {
+		old := before.Images[name]
+		if old == nil {
+			lines = append(lines, fmt.Sprintf("  image %q is not locked", name))
+			continue
+		}
+		now := *after.Images[name]
+		now.Created = old.Created
+		for _, c := range lock.Diff(old, &now) {
+			lines = append(lines, fmt.Sprintf("  %s: %s", name, c))
+		}
+	}
+	if len(lines) > 0 {
+		return differenceError{fmt.Errorf("the lock of %s is not what is derived now:\n%s", path, strings.Join(lines, "\n"))}
+	}
+	t.say("the lock of %s is what is derived now, byte for byte", path)
+	return nil
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/forge-build/forge/builder/fetch"
+	"github.com/forge-build/forge/builder/resolve"
+	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/lock"
+)
+
+func main() { os.Exit(Main()) }
+
+// Main runs forge with the process's arguments and returns its exit code.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	term := newTerminal(os.Stdout, os.Stderr)
+	err := newRoot(term).ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if ctx.Err() != nil {
+		err = errors.Join(errInterrupted, err)
+	}
+	term.failure(err)
+	return exitCode(err)
+}
+
+// The exit codes, which every help text lists.
+const (
+	exitOK          = 0
+	exitFailure     = 1   // network, disk, daemon, registry, malformed downloaded input
+	exitRecipe      = 2   // recipe, lock or usage; stale lock; a --check difference
+	exitInterrupted = 130 // Ctrl-C
+)
+
+var errInterrupted = errors.New("interrupted")
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+// staleError is a lock that no longer fits its recipe, or is not there.
+type staleError struct {
+	error
+	hint string
+}
+
+// differenceError is what --check found.
+type differenceError struct{ error }
+
+// exitCode is the one place that turns errors into exit codes.
+func exitCode(err error) int {
+	var (
+		diagnostics *recipes.Diagnostics
+		invalid     *lock.InvalidError
+		format      *lock.FormatError
+		settings    *fetch.SettingsError
+		uv          *resolve.UVError
+		input       *resolve.InputError
+		usage       usageError
+		stale       staleError
+		difference  differenceError
+	)
+	switch {
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &diagnostics), errors.As(err, &invalid), errors.As(err, &format), errors.As(err, &settings),
+		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference):
+		return exitRecipe
+	}
+	return exitFailure
+}

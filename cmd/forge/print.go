@@ -1,0 +1,182 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/forge-build/forge/recipes"
+)
+
+// All of forge's output goes through this file. Its rules:
+//   - stdout is the result and nothing else: references, a plan, a report;
+//   - stderr has progress and messages: "forge: …", then perhaps "hint: …";
+//   - with --json stdout holds one JSON document, and a failure is one JSON
+//     object, the last line of stderr;
+//   - text from outside never reaches a terminal with raw control characters.
+
+// terminal is where a command's result and its messages go.
+type terminal struct {
+	out, err io.Writer
+	json     bool // set by --json
+	quiet    bool // set by --quiet: no progress
+	tty      bool // stderr is a terminal
+	width    int
+
+	mu      sync.Mutex
+	bar     string // the line that is drawn over
+	barTime time.Time
+}
+
+func newTerminal(out, err *os.File) *terminal {
+	t := &terminal{out: out, err: err, width: 80}
+	if fd := int(err.Fd()); term.IsTerminal(fd) {
+		t.tty = true
+		if w, _, e := term.GetSize(fd); e == nil && w > 20 {
+			t.width = w
+		}
+	}
+	return t
+}
+
+// result writes a line of the result.
+func (t *terminal) result(format string, args ...any) { fmt.Fprintf(t.out, format+"\n", args...) }
+
+// document writes the one JSON document of a --json call.
+func (t *terminal) document(v any) error {
+	enc := json.NewEncoder(t.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// say writes a message for the person who waits.
+func (t *terminal) say(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clear()
+	fmt.Fprintln(t.err, "forge: "+clean(fmt.Sprintf(format, args...)))
+}
+
+// progress is a line of long work: drawn over on a terminal, plain and at most
+// one in five seconds elsewhere.
+func (t *terminal) progress(format string, args ...any) {
+	if t.quiet {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	line := clean(fmt.Sprintf(format, args...))
+	every := 5 * time.Second
+	if t.tty {
+		every = 100 * time.Millisecond
+	}
+	if time.Since(t.barTime) < every {
+		return
+	}
+	t.barTime = time.Now()
+	if !t.tty {
+		fmt.Fprintln(t.err, "forge: "+line)
+		return
+	}
+	t.clear()
+	t.bar = line[:min(len(line), t.width-1)]
+	fmt.Fprint(t.err, t.bar)
+}
+
+func (t *terminal) clear() {
+	if t.bar != "" {
+		fmt.Fprint(t.err, "\r\x1b[K")
+		t.bar = ""
+	}
+}
+
+// Write lets libraries that know only io.Writer (BuildKit's display) write
+// between forge's own lines.
+func (t *terminal) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clear()
+	if t.quiet {
+		return len(p), nil
+	}
+	return t.err.Write(p)
+}
+
+// failure prints what ended the command.
+func (t *terminal) failure(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clear()
+	var diagnostics *recipes.Diagnostics
+	found := errors.As(err, &diagnostics)
+	if t.json {
+		raw, _ := json.Marshal(struct {
+			Error       string `json:"error"`
+			Hint        string `json:"hint,omitempty"`
+			ExitCode    int    `json:"exitCode"`
+			Diagnostics any    `json:"diagnostics,omitempty"`
+		}{err.Error(), hint(err), exitCode(err), diagnosticsJSON(diagnostics)})
+		fmt.Fprintln(t.err, string(raw))
+		return
+	}
+	if found {
+		diagnostics.Text(t.err, t.width, t.tty)
+		return
+	}
+	fmt.Fprintln(t.err, "forge: "+clean(err.Error()))
+	if h := hint(err); h != "" {
+		fmt.Fprintln(t.err, "hint: "+clean(h))
+	}
+}
+
+func diagnosticsJSON(d *recipes.Diagnostics) any {
+	if d == nil {
+		return nil
+	}
+	return d.JSON()
+}
+
+// hint is what to try, for errors where there is something to try.
+func hint(err error) string {
+	var stale staleError
+	if errors.As(err, &stale) {
+		return stale.hint
+	}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		return hinted.Hint()
+	}
+	return ""
+}
+
+// clean keeps line feeds and tabs and shows other control characters, and the
+// ones that turn text around, as escapes.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case r < 0x20, r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}
+
+// megabytes writes a size the way people compare images: MB = 10⁶ bytes.
+func megabytes(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.2f GB", float64(n)/1e9)
+	case n >= 1e5:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%d B", n)
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/forge-build/forge/builder/convert"
+	"github.com/forge-build/forge/builder/fetch"
+	"github.com/forge-build/forge/builder/layer"
+	"github.com/forge-build/forge/builder/resolve"
+	"github.com/forge-build/forge/builder/store"
+	"github.com/forge-build/forge/recipes"
+)
+
+// workshop is what lock, fetch and build work with: the store, and the way to
+// get bytes into it.
+type workshop struct {
+	t        *terminal
+	file     *recipes.File
+	store    *store.Store
+	settings fetch.Settings
+	fetcher  *fetch.Fetcher
+}
+
+func newWorkshop(t *terminal, file *recipes.File, offline bool) (*workshop, error) {
+	s, err := openStore()
+	if err != nil {
+		return nil, err
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "/nonexistent" // then no file of a user's can be read, which is what there is
+	}
+	settings, err := fetch.Host(os.Getenv, home)
+	if err != nil {
+		return nil, err
+	}
+	w := &workshop{t: t, file: file, store: s, settings: settings}
+	w.fetcher = fetch.New(s, settings, w.fetched)
+	w.fetcher.Offline = offline
+	return w, nil
+}
+
+func (w *workshop) fetched(e fetch.Event) {
+	if e.Total > 0 {
+		w.t.progress("fetching %s: %s of %s", e.Name, megabytes(e.Done), megabytes(e.Total))
+	}
+}
+
+func (w *workshop) converted(e convert.Event) {
+	if e.Step == convert.Converting {
+		w.t.progress("layer %s: %s of %s", e.Layer, megabytes(e.Bytes), megabytes(e.Total))
+	}
+}
+
+func (w *workshop) convertOptions(im *recipes.Image, both bool) convert.Options {
+	return convert.Options{
+		Store: w.store, Fetch: w.fetcher, Codecs: []layer.Codec{layer.Codec(im.Slim.Codec)}, AlsoDigest: both,
+		Slim: im.Slim, Progress: w.converted, Dir: w.file.Dir,
+	}
+}
+
+func (w *workshop) resolveOptions(o lockOptions) (resolve.Options, error) {
+	home, _ := os.UserHomeDir() // empty: no settings of a user's
+	ro := resolve.Options{Store: w.store, Fetch: w.fetcher, Dir: w.file.Dir, Env: os.Getenv, Home: home, Progress: func(s string) { w.t.progress("%s", s) }}
+	for _, name := range o.upgrade {
+		if name == everything {
+			ro.UpgradeAll = true
+		} else {
+			ro.Upgrade = append(ro.Upgrade, name)
+		}
+	}
+	if o.asOf == "" {
+		return ro, nil
+	}
+	for _, form := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(form, o.asOf); err == nil {
+			if form == time.DateOnly {
+				at = at.Add(24*time.Hour - time.Second) // the whole day
+			}
+			ro.AsOf = at.UTC()
+			return ro, nil
+		}
+	}
+	return ro, usageError{fmt.Errorf("--as-of %q: it must be a date (2026-11-01) or a time (2026-11-01T12:00:00Z)", o.asOf)}
+}
