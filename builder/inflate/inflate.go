@@ -288,8 +288,9 @@ func (z *Reader) codes() {
 				n -= uint(e & 63)
 				w++
 				e = lit[bits&(1<<litBits-1)]
-				// Five literals of at most eleven bits fit into what is at hand.
-				for more := 4; e&isLiteral != 0 && more > 0; more-- {
+				// Of the 56 bits at hand four literals of at most eleven leave twelve, enough to
+				// look the next entry up.
+				for more := 3; e&isLiteral != 0 && more > 0; more-- {
 					out[w] = byte(e >> 16)
 					bits >>= e & 63
 					n -= uint(e & 63)

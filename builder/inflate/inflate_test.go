@@ -85,6 +85,36 @@ func TestReader(t *testing.T) {
 	}
 }
 
+// Literals with long codes in a row use up what is at hand; what follows them must be
+// looked up anew. Bursts of rare bytes between common ones have such codes.
+func TestLongCodes(t *testing.T) {
+	z := New(nil)
+	for seed := range int64(15) {
+		r := rand.New(rand.NewSource(seed))
+		rare := 16 << (seed % 5) // 16 to 256 rare bytes: codes of 8 to 15 bits
+		content := make([]byte, 0, 300_000)
+		for len(content) < 300_000 {
+			for range 40 + r.Intn(400) {
+				content = append(content, byte(r.ExpFloat64()*2))
+			}
+			for range r.Intn(16) {
+				content = append(content, byte(r.Intn(rare)))
+			}
+			if from := len(content) - r.Intn(32_000); from >= 0 && r.Intn(3) == 0 {
+				content = append(content, content[from:min(from+3+r.Intn(300), len(content))]...)
+			}
+		}
+		for _, level := range []int{1, 6, 9, flate.HuffmanOnly} {
+			data := squeeze(t, content, level)
+			z.Reset(bytes.NewReader(data))
+			got, err := io.ReadAll(z)
+			if err != nil || !bytes.Equal(got, content) || z.Used() != int64(len(data)) {
+				t.Fatalf("seed %d, level %d: %v", seed, level, err)
+			}
+		}
+	}
+}
+
 func TestEveryCutIsSeen(t *testing.T) {
 	content := samples()["mixed"][:3000]
 	for _, level := range []int{0, 1, 9, flate.HuffmanOnly} {
