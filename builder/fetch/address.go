@@ -12,22 +12,27 @@ import (
 // named it, or nil when settings, recipe or lock did. plain allows http to any host: for
 // archives whose files are signed or hashed.
 func allowed(u, from *url.URL, plain bool) error {
-	bad := func(format string, args ...any) error { return refuse("IDX-02", show(u), "", format, args...) }
+	bad := func(format string, args ...any) error {
+		if from != nil {
+			return refuse("IDX-02", show(from), "", "leads to %s: "+format, append([]any{show(u)}, args...)...)
+		}
+		return refuse("IDX-02", show(u), "", format, args...)
+	}
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return bad("scheme %s is not used; only https is", q(u.Scheme))
 	case u.Hostname() == "":
 		return bad("the address has no host")
 	case from != nil && u.User != nil:
-		return bad("%s names an address with a user name or password in it", show(from))
+		return bad("the address holds a user name or password")
 	case from != nil && from.Scheme == "https" && u.Scheme == "http":
-		return bad("%s leads from https to http", show(from))
+		return bad("from https to http")
 	case u.Scheme == "http" && !plain && !loopback(u):
 		return bad("only https is used (http only on this machine itself)")
 	case linkLocal(u.Hostname()):
-		return bad("a link-local address is never asked: cloud machines keep their secrets there")
+		return bad("a link-local address is never asked: cloud machines keep credentials there")
 	case from != nil && loopback(u) && !loopback(from):
-		return bad("%s leads into this machine itself", show(from))
+		return bad("from outside into this machine itself")
 	}
 	return nil
 }
@@ -54,7 +59,7 @@ func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
 		return err
 	}
 	if linkLocal(host) {
-		return refuse("IDX-02", address, "", "a link-local address is never asked: cloud machines keep their secrets there")
+		return refuse("IDX-02", address, "", "a link-local address is never asked: cloud machines keep credentials there")
 	}
 	return nil
 }

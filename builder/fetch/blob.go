@@ -87,10 +87,7 @@ func (f *Fetcher) blob(ctx context.Context, u, from *url.URL, w want) (sum strin
 func (d *download) commit() (string, int64, error) {
 	w, size := d.w, d.p.Size()
 	if got := d.p.Sum(); w.sum != "" && got != w.sum {
-		e := &HashError{File: w.name, By: w.by, Got: got, Want: w.sum}
-		if d.encoding != "" {
-			e.Note = "the server says that it sent the encoding " + q(d.encoding)
-		}
+		e := &HashError{File: w.name, By: w.by, Got: got, Want: w.sum, Note: d.packed()}
 		return "", 0, errors.Join(e, d.p.Discard())
 	}
 	sum, err := d.p.Commit(w.sum, w.size)
@@ -246,10 +243,20 @@ func (d *download) copy(a *answer) error {
 		return &HashError{File: d.w.name, By: d.w.by, GotSize: size, WantSize: d.w.size, Note: "and the server sends more"}
 	case size > bound:
 		return errors.Join(refuse("IDX-01", d.w.name, "", "is larger than %d bytes", bound), d.p.Restart())
+	case size < d.w.size && d.encoding != "":
+		return &HashError{File: d.w.name, By: d.w.by, GotSize: size, WantSize: d.w.size, Note: d.packed()}
 	case size < d.w.size:
 		return fmt.Errorf("fetching %s from %s: the server ends after %d of %d bytes: %w", d.w.name, show(a.url), size, d.w.size, io.ErrUnexpectedEOF)
 	}
 	return nil
+}
+
+// packed explains bytes that are not the right ones, when the server itself does.
+func (d *download) packed() string {
+	if d.encoding == "" {
+		return ""
+	}
+	return "the server says that it sent the encoding " + q(d.encoding)
 }
 
 var rangeForm = regexp.MustCompile(`^bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)$`)

@@ -55,6 +55,7 @@ type Fetcher struct {
 	tries   int
 	now     func() time.Time
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	proxy   func(*http.Request) (*url.URL, error)
 }
 
 // New makes a Fetcher. It opens nothing. progress may be nil.
@@ -63,7 +64,7 @@ func New(st *store.Store, set Settings, progress func(Event)) *Fetcher {
 	return &Fetcher{
 		st: st, set: set, progress: progress, users: map[string]*url.Userinfo{}, dead: map[string]bool{},
 		stall: 60 * time.Second, backoff: 500 * time.Millisecond, tries: 5,
-		now: time.Now, dial: d.DialContext,
+		now: time.Now, dial: d.DialContext, proxy: http.ProxyFromEnvironment,
 	}
 }
 
@@ -98,7 +99,7 @@ func (f *Fetcher) http() (*http.Client, error) {
 			// Redirects are followed by send, which looks at each.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: &http.Transport{
-				Proxy:               http.ProxyFromEnvironment,
+				Proxy:               f.proxy,
 				DialContext:         f.dial,
 				TLSClientConfig:     conf,
 				TLSHandshakeTimeout: 30 * time.Second,

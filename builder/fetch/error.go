@@ -121,10 +121,10 @@ func show(u *url.URL) string {
 	c := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	s := c.String()
 	if u.Opaque != "" {
-		s = u.Scheme + ":…"
+		s = u.Scheme + ":"
 	}
 	if len(s) > 300 {
-		s = s[:300] + "…"
+		s = s[:300] + "..."
 	}
 	quoted := strconv.QuoteToASCII(s)
 	return quoted[1 : len(quoted)-1]

@@ -51,12 +51,13 @@ func (b *rows) html(body []byte) error {
 				}
 			}
 		case html.StartTagToken, html.SelfClosingTagToken:
-			name, more := z.TagName()
+			raw := string(z.Raw())
+			name, _ := z.TagName()
 			tag := string(name)
 			if tag != "a" && tag != "meta" && tag != "base" {
 				continue
 			}
-			kept, err := b.attributes(z, tag, more)
+			kept, err := b.attributes(tag, raw[min(1+len(tag), len(raw)):])
 			if err != nil {
 				return err
 			}
@@ -80,24 +81,55 @@ func (b *rows) html(body []byte) error {
 	}
 }
 
-// attributes reads a tag's attributes. One that is there twice, or whose name holds what a
-// forgotten quote leaves behind, makes two readers read two pages.
-func (b *rows) attributes(z *html.Tokenizer, tag string, more bool) (map[string]string, error) {
+// attributes reads what stands between a tag's name and its end. The tokenizer's own
+// reading is not used: it takes the first of two attributes with one name, others take the
+// last, and what a forgotten quote leaves behind it takes for names.
+func (b *rows) attributes(tag, raw string) (map[string]string, error) {
 	kept := map[string]string{}
-	for more {
-		var k, v []byte
-		k, v, more = z.TagAttr()
-		key := string(k)
-		if strings.ContainsAny(key, "\"'<=") {
-			return nil, b.bad("IDX-03", "", "attribute %s of <%s> has a stray quote", q(key), tag)
+	stray := func(near string) error {
+		return b.bad("IDX-03", "", "a stray quote in <%s>, near %s", tag, q(near))
+	}
+	for {
+		if raw = strings.TrimLeft(raw, htmlSpace+"/"); raw == "" || raw[0] == '>' {
+			return kept, nil
 		}
+		key, value := raw, ""
+		if end := strings.IndexAny(raw[1:], htmlSpace+"/>="); end >= 0 {
+			key, raw = raw[:1+end], raw[1+end:]
+		} else {
+			raw = ""
+		}
+		if strings.ContainsAny(key, "\"'<=") {
+			return nil, stray(key)
+		}
+		if after := strings.TrimLeft(raw, htmlSpace); strings.HasPrefix(after, "=") {
+			raw = strings.TrimLeft(after[1:], htmlSpace)
+			if raw != "" && (raw[0] == '"' || raw[0] == '\'') {
+				end := strings.IndexByte(raw[1:], raw[0])
+				if end < 0 {
+					return nil, stray(raw)
+				}
+				value, raw = raw[1:1+end], raw[2+end:]
+				if raw != "" && !strings.ContainsRune(htmlSpace+"/>", rune(raw[0])) {
+					return nil, stray(raw)
+				}
+			} else {
+				end := strings.IndexAny(raw+">", htmlSpace+">")
+				value, raw = raw[:end], raw[end:]
+				if strings.ContainsAny(value, "\"'<`") {
+					return nil, stray(value)
+				}
+			}
+		}
+		key = strings.ToLower(key)
 		if _, ok := kept[key]; ok {
 			return nil, b.bad("IDX-03", "", "attribute %s of <%s> is there twice", q(key), tag)
 		}
-		kept[key] = string(v)
+		kept[key] = html.UnescapeString(value)
 	}
-	return kept, nil
 }
+
+const htmlSpace = " \t\r\n\f"
 
 // anchor turns one link into a row, if it leads to a file.
 func (b *rows) anchor(attrs map[string]string, text string) error {
