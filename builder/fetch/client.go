@@ -46,7 +46,7 @@ type Fetcher struct {
 	dead     map[string]bool          // origins that do not answer
 
 	once      sync.Once
-	client    *http.Client
+	client    *http.Transport
 	clientErr error
 
 	// How long to wait; tests are in a hurry.
@@ -77,8 +77,10 @@ func (f *Fetcher) event(e Event) {
 	f.progress(e)
 }
 
-// http is the one client: connections are kept and shared. TLS is always verified.
-func (f *Fetcher) http() (*http.Client, error) {
+// http is the one client: connections are kept and shared. TLS is always verified. It is a
+// bare transport, which follows no redirect and repeats no address in its errors: send does
+// both, and looks.
+func (f *Fetcher) http() (*http.Transport, error) {
 	f.once.Do(func() {
 		conf := &tls.Config{MinVersion: tls.VersionTLS12}
 		if f.set.CAFile != "" {
@@ -95,22 +97,18 @@ func (f *Fetcher) http() (*http.Client, error) {
 				return
 			}
 		}
-		f.client = &http.Client{
-			// Redirects are followed by send, which looks at each.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{
-				Proxy:               f.proxy,
-				DialContext:         f.dial,
-				TLSClientConfig:     conf,
-				TLSHandshakeTimeout: 30 * time.Second,
-				ForceAttemptHTTP2:   true,
-				MaxConnsPerHost:     8,
-				MaxIdleConnsPerHost: 8,
-				IdleConnTimeout:     60 * time.Second,
-				// The bytes are wanted as they are stored, not as they are sent.
-				DisableCompression:     true,
-				MaxResponseHeaderBytes: 256 << 10,
-			},
+		f.client = &http.Transport{
+			Proxy:               f.proxy,
+			DialContext:         f.dial,
+			TLSClientConfig:     conf,
+			TLSHandshakeTimeout: 30 * time.Second,
+			ForceAttemptHTTP2:   true,
+			MaxConnsPerHost:     8,
+			MaxIdleConnsPerHost: 8,
+			IdleConnTimeout:     60 * time.Second,
+			// The bytes are wanted as they are stored, not as they are sent.
+			DisableCompression:     true,
+			MaxResponseHeaderBytes: 256 << 10,
 		}
 	})
 	return f.client, f.clientErr
@@ -216,7 +214,7 @@ func (f *Fetcher) send(ctx context.Context, u, from *url.URL, header http.Header
 		}
 		req.Header.Set("User-Agent", "forge")
 		f.authorize(req)
-		resp, err := client.Do(req)
+		resp, err := client.RoundTrip(req)
 		if err != nil {
 			_, err = give(bare(err))
 			return nil, fmt.Errorf("asking %s: %w", show(u), err)
@@ -232,7 +230,7 @@ func (f *Fetcher) send(ctx context.Context, u, from *url.URL, header http.Header
 		}
 		next, err := u.Parse(location)
 		if err != nil {
-			return give(refuse("IDX-02", show(u), "", "redirects to %s, which is no address", q(location)))
+			return give(refuse("IDX-02", show(u), "", "redirects to something that is no address"))
 		}
 		from, u = u, next
 	}

@@ -59,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.ca = sign(t, template, template, &w.key.PublicKey, w.key)
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.ca.Raw}), 0o600); err != nil {
+	if err := os.WriteFile(file, pemOf(w.ca.Raw), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w.f = w.fetcher(Settings{CAFile: file, env: func(k string) string { return w.env[k] }})
@@ -252,4 +252,8 @@ func mustParse(t *testing.T, s string) *url.URL {
 		t.Fatal(err)
 	}
 	return u
+}
+
+func pemOf(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
