@@ -159,8 +159,9 @@ func (w *Writer) finish(h Header, e *Entry) error {
 // plainSource is content as it is.
 type plainSource struct {
 	r     io.Reader
-	start int64
 	seek  io.Seeker
+	start int64
+	end   int64
 }
 
 func (s *plainSource) prepare(w *Writer, h Header) (sink, error) {
@@ -168,6 +169,7 @@ func (s *plainSource) prepare(w *Writer, h Header) (sink, error) {
 		return nil, fmt.Errorf("file %s: no content", q(h.Path))
 	}
 	s.seek, s.start = position(s.r)
+	s.end = s.start + h.Size
 	if w.gz == nil || h.Size == 0 {
 		return nil, nil
 	}
@@ -199,7 +201,10 @@ func (s *plainSource) again(_ *Writer, n int64, out sink) (bool, error) {
 	if _, err := s.seek.Seek(s.start, io.SeekStart); err != nil {
 		return false, nil //nolint:nilerr // a pipe that says it is a seeker; the facts stay incomplete
 	}
-	_, err := io.Copy(writerOf(out), io.LimitReader(s.r, n))
+	if _, err := io.Copy(writerOf(out), io.LimitReader(s.r, n)); err != nil {
+		return true, err
+	}
+	_, err := s.seek.Seek(s.end, io.SeekStart)
 	return true, err
 }
 
