@@ -55,11 +55,12 @@ const (
 
 // Finding is something about a member that a policy should know.
 type Finding struct {
-	ID     string `json:"id"`             // "WHL-06"
-	Owner  string `json:"owner"`          // name of the distribution or package
-	Path   string `json:"path"`           // in the image, or in the archive when it is not installed
-	Hash   string `json:"hash,omitempty"` // "sha256=…", RECORD's form
-	Reason string `json:"reason"`
+	ID       string `json:"id"`             // "WHL-06"
+	Severity string `json:"severity"`       // "high", "medium", "low"
+	Owner    string `json:"owner"`          // name of the distribution or package
+	Path     string `json:"path"`           // in the image; of WHL-01, 04 and 06 in the wheel
+	Hash     string `json:"hash,omitempty"` // "sha256=…", RECORD's form
+	Reason   string `json:"reason"`
 }
 
 // Made is a layer that this store has made from its members.

@@ -30,6 +30,9 @@ func TestRealStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := benchIn(t, store)
+	if v := os.Getenv("FORGE_TEST_PYTHON"); v != "" {
+		b.li.Python.Version = v
+	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.whl"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no wheels: %v", err)

@@ -37,7 +37,11 @@ func (m *maker) wheels(ctx context.Context, j *job) (*Made, error) {
 		items = append(items, its...)
 		made.Removed = append(made.Removed, removed...)
 		for _, f := range mb.wheel.Findings {
-			made.Findings = append(made.Findings, Finding{ID: f.ID, Owner: mb.wheel.Name, Path: f.Entry, Hash: f.Hash, Reason: f.Reason})
+			severity := "low"
+			if f.ID == "WHL-06" {
+				severity = "high"
+			}
+			made.Findings = append(made.Findings, Finding{ID: f.ID, Severity: severity, Owner: mb.wheel.Name, Path: f.Entry, Hash: f.Hash, Reason: f.Reason})
 		}
 		if err := made.readFacts(mb.wheel); err != nil {
 			return nil, err
@@ -72,7 +76,7 @@ func (m *maker) wheels(ctx context.Context, j *job) (*Made, error) {
 	if err := checkRecord(items, index); err != nil {
 		return nil, err
 	}
-	if err := made.readIndex(index, m.li.Platform, members); err != nil {
+	if err := made.readIndex(index, v, m.li.Platform, members); err != nil {
 		return nil, err
 	}
 	return made, out.commit(made, index)

@@ -17,9 +17,12 @@
 // rule that was broken.
 //
 // Data descriptors (ZIP-05) are accepted for deflate when directory and descriptor agree
-// and the local fields are 0: Bazel, Go and early Rust builders wrote such wheels. What a
-// streaming reader would see is the same, because conversion proves that the deflate
-// stream ends exactly where the directory says.
+// and the local fields are 0, and refused with stored entries. None of 58 real wheels that
+// were measured has one (the 25 of torch 2.9.1 with CUDA 12.8; others from 2014 to 2026, of
+// setuptools, maturin, Bazel, scikit-build, hatch), and the public index takes none any
+// more; an old or private wheel may. It adds no second reading: conversion proves that each
+// deflate stream ends exactly where the directory says. Bazel's wheels repeat their sizes
+// in a ZIP64 field of the local header, which is accepted when both are the same.
 //
 // The package runs nothing and writes nothing. It knows no network, clock or path.
 package wheel
