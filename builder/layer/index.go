@@ -90,7 +90,7 @@ func (ix *Index) Encode(w io.Writer) error {
 
 // What an index may be. Real ones have 300 bytes an entry and shrink to a fourth.
 const (
-	maxEntries   = 1_000_000
+	maxEntries   = 500_000
 	maxLine      = 4 << 20
 	indexFree    = 16 << 20 // bytes that may always be decoded
 	indexRatio   = 40       // and then so many for each byte read
