@@ -374,6 +374,22 @@ func TestTemporaryTroubleIsTriedAgain(t *testing.T) {
 		w.wantRequests("a.test GET /simple/torch/", "a.test GET /files/"+torch.name)
 		w.nothingKept()
 	})
+	t.Run("silence", func(t *testing.T) {
+		w := newWorld(t)
+		w.f.stall = 200 * time.Millisecond
+		var n atomic.Int32
+		root := w.host("a.test", func(rw http.ResponseWriter, r *http.Request) {
+			if n.Add(1) == 1 {
+				<-r.Context().Done()
+				return
+			}
+			index(jsonPage(torch.row()), serve(torch.content))(rw, r)
+		})
+		start := time.Now()
+		if err := w.wheel(torch, recipe(root)); err != nil || n.Load() != 3 || time.Since(start) > 3*time.Second {
+			t.Errorf("%d requests in %s, %v", n.Load(), time.Since(start), err)
+		}
+	})
 	t.Run("a cancelled context ends it at once", func(t *testing.T) {
 		w := newWorld(t)
 		w.f.backoff = time.Hour
