@@ -69,8 +69,9 @@ func (z *Reader) Reset(src io.Reader) {
 	z.stored, z.state, z.final, z.err = 0, header, false, nil
 }
 
-// Used is the number of bytes of input that the stream took, once io.EOF was returned.
-func (z *Reader) Used() int64 { return z.read - int64(z.end-z.pos) - int64(z.n/8) }
+// Used is the number of bytes of input that the stream took, once io.EOF was returned. No
+// whole byte is at hand then: what was loaded too much has been given back.
+func (z *Reader) Used() int64 { return z.read - int64(z.end-z.pos) }
 
 // Read returns inflated bytes; io.EOF after the final block, io.ErrUnexpectedEOF when the
 // input ends before it, ErrCorrupt when it is not DEFLATE.

@@ -146,6 +146,30 @@ func TestCorrupt(t *testing.T) {
 	}
 }
 
+// fixedBlock writes codes, given as strings of bits, most significant first, into one block.
+func fixedBlock(codes ...string) []byte {
+	var out []byte
+	n := 0
+	for _, b := range "110" + strings.Join(codes, "") { // final; type 1, least significant bit first
+		if n%8 == 0 {
+			out = append(out, 0)
+		}
+		out[n/8] |= byte(b-'0') << (n % 8)
+		n++
+	}
+	return out
+}
+
+func TestDistanceBeforeTheStart(t *testing.T) {
+	const a, three, end = "10010001", "0000001", "0000000"
+	for distance, code := range map[int]string{1: "00000", 2: "00001", 3: "00010"} {
+		got, err := io.ReadAll(New(bytes.NewReader(fixedBlock(a, a, three, code, end))))
+		if distance <= 2 && (err != nil || string(got) != "aaaaa") || distance > 2 && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("distance %d: %q %v", distance, got, err)
+		}
+	}
+}
+
 func TestReadErrorsPass(t *testing.T) {
 	want := errors.New("disk on fire")
 	_, err := io.Copy(io.Discard, New(io.MultiReader(bytes.NewReader([]byte{4}), iotest.ErrReader(want))))
