@@ -28,7 +28,7 @@ type Options struct {
 	Codecs     []layer.Codec // made and kept in the store
 	AlsoDigest bool          // the other codec's digest is computed too, its bytes are not kept
 	Slim       recipes.Slim
-	Jobs       int         // layers converted at a time; 0: one for each CPU
+	Jobs       int         // layers converted at a time; 0: one for each CPU, at most 4
 	Progress   func(Event) // may be nil; called from several goroutines, one call at a time
 	Dir        string      // the recipe's folder, for local wheels
 }
@@ -37,8 +37,8 @@ type Options struct {
 type Event struct {
 	Layer string // its name
 	Step  Step
-	Bytes int64 // of content converted so far, with Converting
-	Total int64 // of content in the layer, when known
+	Bytes int64 // of the members, as they are compressed there, read so far; with Converting
+	Total int64 // of the members in all
 }
 
 // Step says what happened to a layer.
@@ -93,7 +93,8 @@ func (e *ClaimError) Error() string {
 // two of one environment.
 func Make(ctx context.Context, im *recipes.Image, li *lock.Image, layers []lock.Layer, o Options) ([]Made, error) {
 	if o.Jobs <= 0 {
-		o.Jobs = runtime.GOMAXPROCS(0)
+		// Each takes about 50 MB of memory, and spreads a large file over several CPUs.
+		o.Jobs = min(runtime.GOMAXPROCS(0), 4)
 	}
 	if len(o.Codecs) == 0 {
 		return nil, errors.New("converting: no codec is wanted")

@@ -29,7 +29,7 @@ func (m *maker) run(ctx context.Context, jobs []*job) error {
 		}
 		if made != nil {
 			j.made = made
-			m.report(Event{Layer: j.layer.Name, Step: Reused, Bytes: made.Layer.Unpacked, Total: made.Layer.Unpacked})
+			m.report(Event{Layer: j.layer.Name, Step: Reused, Bytes: j.size, Total: j.size})
 			continue
 		}
 		q.add(j)
@@ -160,7 +160,7 @@ func (m *maker) fetchAll(ctx context.Context, q *queue) error {
 			return err
 		}
 		if q.arrived(t, path) {
-			m.report(Event{Layer: t.job.layer.Name, Step: Fetched})
+			m.report(Event{Layer: t.job.layer.Name, Step: Fetched, Total: t.job.size})
 		}
 	}
 	return ctx.Err()
@@ -207,7 +207,7 @@ func (m *maker) convert(ctx context.Context, j *job) error {
 	if err := m.remember(j, j.made); err != nil {
 		return err
 	}
-	m.report(Event{Layer: j.layer.Name, Step: Done, Bytes: j.made.Layer.Unpacked, Total: j.made.Layer.Unpacked})
+	m.report(Event{Layer: j.layer.Name, Step: Done, Bytes: j.size, Total: j.size})
 	return nil
 }
 

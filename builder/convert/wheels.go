@@ -129,7 +129,7 @@ func hashMembers(ctx context.Context, j *job) error {
 			return fmt.Errorf("hashing %q: %w", p.name(), err)
 		}
 		h := sha256.New()
-		_, err = io.CopyBuffer(h, struct{ io.Reader }{reader{ctx, f}}, buf)
+		_, err = io.CopyBuffer(h, struct{ io.Reader }{&reader{ctx: ctx, ReadSeeker: f}}, buf)
 		_ = f.Close() // only read
 		if err != nil {
 			return fmt.Errorf("hashing %q: %w", p.name(), err)
@@ -159,13 +159,18 @@ func (p part) sum() string {
 type reader struct {
 	ctx context.Context
 	io.ReadSeeker
+	told *progress // may be nil
 }
 
-func (r reader) Read(p []byte) (int, error) {
+func (r *reader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.ReadSeeker.Read(p)
+	n, err := r.ReadSeeker.Read(p)
+	if r.told != nil {
+		r.told.add(int64(n))
+	}
+	return n, err
 }
 
 // output is a layer on its way into the store, in each wanted codec.
@@ -238,28 +243,40 @@ func (o *output) commit(made *Made, index *layer.Index) error {
 	return err
 }
 
+// progress tells how much of a layer's members has been read.
+type progress struct {
+	m           *maker
+	layer       string
+	done, total int64
+	told        int64
+}
+
+// add tells of n more bytes, a hundred times in all.
+func (p *progress) add(n int64) {
+	if p.done += n; p.done-p.told > p.total/100 {
+		p.told = p.done
+		p.m.report(Event{Layer: p.layer, Step: Converting, Bytes: min(p.done, p.total), Total: p.total})
+	}
+}
+
 // write writes the items, which are sorted by path.
 func (m *maker) write(ctx context.Context, j *job, w *layer.Writer, items []item) error {
-	var total, done, told int64
+	told := &progress{m: m, layer: j.layer.Name}
 	for _, it := range items {
-		total += it.size()
+		told.total += it.file.CompressedSize
 	}
 	for _, it := range items {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := writeItem(ctx, w, it); err != nil {
+		if err := writeItem(ctx, w, it, told); err != nil {
 			return err
-		}
-		if done += it.size(); done-told > total/100 {
-			told = done
-			m.report(Event{Layer: j.layer.Name, Step: Converting, Bytes: done, Total: total})
 		}
 	}
 	return nil
 }
 
-func writeItem(ctx context.Context, w *layer.Writer, it item) error {
+func writeItem(ctx context.Context, w *layer.Writer, it item, told *progress) error {
 	h := layer.Header{Path: it.path, Type: layer.Regular, Mode: 0o644, Size: it.size(), Owner: "wheel:" + it.from.wheel.Name}
 	if it.exec {
 		h.Mode = 0o755
@@ -276,7 +293,7 @@ func writeItem(ctx context.Context, w *layer.Writer, it item) error {
 		sum, check = f.Check()
 		tee = sum
 	}
-	raw := reader{ctx, it.from.wheel.Raw(f)}
+	raw := &reader{ctx: ctx, ReadSeeker: it.from.wheel.Raw(f), told: told}
 	if f.Method == wheel.Deflated {
 		if err := w.Append(h, raw, f.CRC32, tee); err != nil {
 			return fmt.Errorf("wheel %q: %w", it.from.wheel.File, err)
