@@ -220,7 +220,9 @@ func recipe(root string) *recipes.Image {
 
 func (w *world) wheel(f file, im *recipes.Image) error {
 	w.Helper()
-	path, err := w.f.Wheel(context.Background(), f.locked(), im, w.TempDir())
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // a hang is a failure
+	defer cancel()
+	path, err := w.f.Wheel(ctx, f.locked(), im, w.TempDir())
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
 )
 
@@ -71,7 +72,7 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 			return err
 		}
 		for _, a := range artifacts(li) {
-			if err := w.bring(ctx, o, a, func() error { return w.download(ctx, im, a) }); err != nil {
+			if err := w.bring(ctx, o, a, func() error { return w.download(ctx, im, li, a) }); err != nil {
 				return err
 			}
 			count++
@@ -154,4 +155,15 @@ func (w *workshop) take(from string, a artifact) error {
 		return fmt.Errorf("taking %q: %w", from, err)
 	}
 	return nil
+}
+
+// download gets an artifact into the store; nothing is asked when it is there.
+func (w *workshop) download(ctx context.Context, im *recipes.Image, li *lock.Image, a artifact) error {
+	var err error
+	if a.wheel != nil {
+		_, err = w.fetcher.Wheel(ctx, *a.wheel, im, w.file.Dir)
+	} else {
+		_, err = w.fetcher.Deb(ctx, *a.deb, im, li.Debian)
+	}
+	return err
 }

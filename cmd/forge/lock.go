@@ -143,7 +143,7 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 		li.Base, err = resolve.Base(ctx, im, ro)
 	} else {
 		w.t.say("%s: choosing Debian packages", im.Name)
-		li.Debian, err = resolve.Debian(ctx, im, before, ro.forBase(o))
+		li.Debian, err = resolve.Debian(ctx, im, before, ro)
 	}
 	if err != nil {
 		return nil, err
@@ -163,14 +163,6 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	}
 	for _, m := range made {
 		li.Layers = append(li.Layers, m.Layer)
-	}
-	if im.Python.Bytecode {
-		w.t.say("%s: compiling byte-code", im.Name)
-		layer, err := w.bytecode(ctx, im, li)
-		if err != nil {
-			return nil, err
-		}
-		li.Layers = append(li.Layers, layer)
 	}
 	if li.Derived, err = resolve.Derive(im, li, made); err != nil {
 		return nil, err
@@ -209,5 +201,13 @@ func checkLock(t *terminal, path string, before, after *lock.Lock) error {
 		return differenceError{fmt.Errorf("the lock of %s is not what is derived now:\n%s", path, strings.Join(lines, "\n"))}
 	}
 	t.say("the lock of %s is what is derived now, byte for byte", path)
+	return nil
+}
+
+func (t *terminal) locked(path string, before, after *lock.Lock) error {
+	for _, name := range imageNames(after) {
+		li := after.Images[name]
+		t.result("%s: %d wheels, %d layers, %s", name, len(li.Wheels), len(li.Layers), megabytes(li.Derived.Unpacked))
+	}
 	return nil
 }

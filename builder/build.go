@@ -1,0 +1,191 @@
+package builder
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/forge-build/forge/builder/convert"
+	"github.com/forge-build/forge/builder/fetch"
+	"github.com/forge-build/forge/builder/layer"
+	"github.com/forge-build/forge/builder/store"
+	"github.com/forge-build/forge/recipes/lock"
+)
+
+// Builder makes images out of plans.
+type Builder struct {
+	Store    *store.Store
+	Fetch    *fetch.Fetcher
+	Dir      string // the recipe's folder
+	Output   string // folder for the layouts, one below it for each image
+	Progress func(convert.Event)
+}
+
+// Result is an image on disk.
+type Result struct {
+	Dir    string          `json:"dir"`
+	Digest string          `json:"digest"` // "sha256:…" of the manifest
+	Layers []v1.Descriptor `json:"layers"`
+}
+
+func (b *Builder) codec(p *Plan) layer.Codec { return layer.Codec(p.Image.Slim.Codec) }
+
+// FindInit finds forge-init for a platform: in FORGE_INIT_DIR, else next to forge.
+func FindInit(platform string) (string, error) {
+	dir := os.Getenv("FORGE_INIT_DIR")
+	if dir == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return "", fmt.Errorf("finding forge-init: %w", err)
+		}
+		dir = filepath.Dir(self)
+	}
+	file := filepath.Join(dir, "forge-init-"+strings.ReplaceAll(platform, "/", "-"))
+	if _, err := os.Stat(file); err != nil {
+		return "", fmt.Errorf("finding forge-init: %w (make build puts it next to forge; FORGE_INIT_DIR names another folder)", err)
+	}
+	return file, nil
+}
+
+// LockInit reads forge-init for a lock.
+func LockInit(platform string) (lock.Init, error) {
+	file, err := FindInit(platform)
+	if err != nil {
+		return lock.Init{}, err
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return lock.Init{}, fmt.Errorf("reading forge-init: %w", err)
+	}
+	return lock.Init{SHA256: sumOf(raw), Size: int64(len(raw))}, nil
+}
+
+func sumOf(b []byte) string {
+	s := sha256.Sum256(b)
+	return hex.EncodeToString(s[:])
+}
+
+// Build makes the image.
+func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
+	var locked []lock.Layer
+	for _, l := range p.Layers {
+		if l.Kind == "wheels" || l.Kind == "debian" {
+			locked = append(locked, *l.Lock)
+		}
+	}
+	made, err := convert.Make(ctx, p.Image, p.Lock, locked, convert.Options{Store: b.Store, Fetch: b.Fetch, Codecs: []layer.Codec{b.codec(p)},
+		Slim: p.Image.Slim, Progress: b.Progress, Dir: b.Dir})
+	if err != nil {
+		return nil, err
+	}
+	var layers []lock.Layer
+	next := 0
+	for _, l := range p.Layers {
+		var x lock.Layer
+		switch l.Kind {
+		case "wheels", "debian":
+			x = made[next].Layer
+			next++
+		case "init":
+			x, err = b.initLayer(p)
+		case "settings":
+			x, err = b.settingsLayer(p, made)
+		case "copy":
+			x, err = b.copyLayer(p, l.Copy.From, l.Copy.To)
+		default:
+			err = fmt.Errorf("layer %q: kind %q cannot be made", l.Name, l.Kind)
+		}
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, x)
+	}
+	return b.layout(p, layers)
+}
+
+// layout writes the OCI layout beside its place and renames it.
+func (b *Builder) layout(p *Plan, layers []lock.Layer) (_ *Result, err error) {
+	dir := filepath.Join(b.Output, p.Image.Name)
+	if err := os.MkdirAll(b.Output, 0o755); err != nil {
+		return nil, fmt.Errorf("writing the image: %w", err)
+	}
+	tmp, err := os.MkdirTemp(b.Output, "."+p.Image.Name+".*")
+	if err != nil {
+		return nil, fmt.Errorf("writing the image: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	blobs := filepath.Join(tmp, "blobs", "sha256")
+	if err := errors.Join(os.Chmod(tmp, 0o755), os.MkdirAll(blobs, 0o755)); err != nil {
+		return nil, fmt.Errorf("writing the image: %w", err)
+	}
+	config := p.Config
+	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: map[string]string{}}
+	for k, v := range p.Config.Config.Labels {
+		m.Annotations[k] = v
+	}
+	config.RootFS.Type = "layers"
+	codec := string(b.codec(p))
+	for _, l := range layers {
+		id, err := v1.NewHash(l.DiffID)
+		if err != nil {
+			return nil, err
+		}
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, id)
+		blob := l.Blobs[codec]
+		digest, err := v1.NewHash(blob.Digest)
+		if err != nil {
+			return nil, err
+		}
+		m.Layers = append(m.Layers, v1.Descriptor{MediaType: types.MediaType(layer.MediaType(layer.Codec(codec))), Size: blob.Size, Digest: digest})
+		if _, err := os.Lstat(filepath.Join(blobs, digest.Hex)); err == nil {
+			continue
+		}
+		if err := b.Store.Place(digest.Hex, filepath.Join(blobs, digest.Hex)); err != nil {
+			return nil, err
+		}
+	}
+	put := func(v any) (v1.Descriptor, error) {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			return v1.Descriptor{}, err
+		}
+		d := v1.Descriptor{Size: int64(len(raw)), Digest: v1.Hash{Algorithm: "sha256", Hex: sumOf(raw)}}
+		return d, os.WriteFile(filepath.Join(blobs, d.Digest.Hex), raw, 0o644)
+	}
+	if m.Config, err = put(config); err != nil {
+		return nil, err
+	}
+	m.Config.MediaType = types.OCIConfigJSON
+	d, err := put(m)
+	if err != nil {
+		return nil, err
+	}
+	d.MediaType = types.OCIManifestSchema1
+	d.Platform = &v1.Platform{OS: "linux", Architecture: config.Architecture}
+	index, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{d}})
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(tmp, "index.json"), index, 0o644),
+		os.WriteFile(filepath.Join(tmp, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o644)); err != nil {
+		return nil, fmt.Errorf("writing the image: %w", err)
+	}
+	old := tmp + ".old"
+	if err := os.Rename(dir, old); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("writing the image: %w", err)
+	}
+	defer os.RemoveAll(old)
+	if err := os.Rename(tmp, dir); err != nil {
+		return nil, fmt.Errorf("writing the image: %w", err)
+	}
+	return &Result{Dir: dir, Digest: d.Digest.String(), Layers: m.Layers}, nil
+}

@@ -1,0 +1,125 @@
+package builder
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// maxDocument bounds a manifest or config that is read.
+const maxDocument = 8 << 20
+
+// Layout is an image that lies on disk as an OCI layout.
+type Layout struct {
+	Digest   string
+	Manifest v1.Manifest
+	Config   v1.ConfigFile
+}
+
+// ReadLayout reads the one image of an OCI layout; dir may begin with "oci:" and end with
+// "@sha256:…". Documents are believed only when their digest is the stated one.
+func ReadLayout(dir string) (*Layout, error) {
+	dir, _, _ = strings.Cut(strings.TrimPrefix(dir, "oci:"), "@")
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading image: %w", err)
+	}
+	defer root.Close()
+	var index v1.IndexManifest
+	raw, err := readDocument(root, "index.json")
+	if err == nil {
+		err = json.Unmarshal(raw, &index)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading image %q: %w", dir, err)
+	}
+	if len(index.Manifests) != 1 {
+		return nil, fmt.Errorf("reading image %q: it holds %d images, one is due", dir, len(index.Manifests))
+	}
+	l := &Layout{Digest: index.Manifests[0].Digest.String()}
+	if err := readBlob(root, index.Manifests[0], &l.Manifest); err != nil {
+		return nil, fmt.Errorf("reading image %q: %w", dir, err)
+	}
+	if err := readBlob(root, l.Manifest.Config, &l.Config); err != nil {
+		return nil, fmt.Errorf("reading image %q: %w", dir, err)
+	}
+	if len(l.Config.RootFS.DiffIDs) != len(l.Manifest.Layers) {
+		return nil, fmt.Errorf("reading image %q: %d layers and %d diffIDs", dir, len(l.Manifest.Layers), len(l.Config.RootFS.DiffIDs))
+	}
+	return l, nil
+}
+
+func readDocument(root *os.Root, name string) ([]byte, error) {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
+	if err == nil && len(raw) > maxDocument {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxDocument)
+	}
+	return raw, err
+}
+
+func readBlob(root *os.Root, d v1.Descriptor, v any) error {
+	if d.Digest.Algorithm != "sha256" || len(d.Digest.Hex) != 64 {
+		return fmt.Errorf("digest %+q is no sha256", d.Digest.String())
+	}
+	raw, err := readDocument(root, filepath.Join("blobs", "sha256", d.Digest.Hex))
+	if err != nil {
+		return err
+	}
+	if got := sumOf(raw); got != d.Digest.Hex {
+		return fmt.Errorf("blob %s has sha256 %s", d.Digest.Hex, got)
+	}
+	return json.Unmarshal(raw, v)
+}
+
+// Facts are an image's values by name, to compare it with another.
+func (l *Layout) Facts() map[string]string {
+	m := map[string]string{"digest": l.Digest, "platform": l.Config.OS + "/" + l.Config.Architecture, "user": l.Config.Config.User,
+		"entrypoint": strings.Join(l.Config.Config.Entrypoint, " "), "command": strings.Join(l.Config.Config.Cmd, " ")}
+	for k, v := range l.Config.Config.Labels {
+		m["label "+k] = v
+	}
+	for _, e := range l.Config.Config.Env {
+		name, value, _ := strings.Cut(e, "=")
+		m["env "+name] = value
+	}
+	layer := 0
+	for _, h := range l.Config.History {
+		if h.EmptyLayer || layer >= len(l.Manifest.Layers) {
+			continue
+		}
+		m["layer "+strings.TrimPrefix(h.CreatedBy, "forge: ")] = fmt.Sprintf("%s %d bytes", l.Config.RootFS.DiffIDs[layer].Hex[:12], l.Manifest.Layers[layer].Size)
+		for _, w := range strings.Split(h.Comment, ", ") {
+			if name, version, ok := strings.Cut(w, " "); ok {
+				m["wheel "+name] = version
+			}
+		}
+		layer++
+	}
+	return m
+}
+
+// LayerSizes maps diffIDs to the compressed size in bytes.
+func (l *Layout) LayerSizes() map[string]int64 {
+	m := map[string]int64{}
+	for i, d := range l.Manifest.Layers {
+		m[l.Config.RootFS.DiffIDs[i].String()] = d.Size
+	}
+	return m
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/lock"
+)
+
+type buildOptions struct {
+	vars    []string
+	image   string
+	lock    bool
+	offline bool
+	output  string
+	builder string
+	noTest  bool
+}
+
+func newBuild(t *terminal) *cobra.Command {
+	var o buildOptions
+	c := &cobra.Command{
+		Use:   "build RECIPE",
+		Short: "Make the images of a recipe from its lock",
+		Long: `Build fetches what the lock names, turns it into layers, assembles the images and
+writes an OCI layout to dist/<image>. It prints one line for each image:
+oci:DIR@sha256:….
+
+The digest depends on the recipe, its lock and the copied files, and on nothing
+else: not on the machine, the builder, the time or the user.`,
+		Example: `  forge build recipe.hcl
+  forge build --lock recipe.hcl                # lock first, for a first try
+  forge build --offline --image train recipe.hcl`,
+		Args: exactly("RECIPE"),
+		RunE: func(c *cobra.Command, args []string) error { return runBuild(c.Context(), t, o, args[0]) },
+	}
+	f := c.Flags()
+	f.StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
+	f.StringVar(&o.image, "image", "", "only this image of the recipe")
+	f.BoolVar(&o.lock, "lock", false, "write the lock first when it is missing or no longer fits")
+	f.BoolVar(&o.offline, "offline", false, "open no socket; say what is missing")
+	f.StringVar(&o.output, "output", "dist", "folder for the OCI layouts, one below it for each image")
+	f.StringVar(&o.builder, "builder", "auto", "auto, embedded, none")
+	f.BoolVar(&o.noTest, "no-test", false, "do not run the recipe's tests")
+	return c
+}
+
+func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) error {
+	file, err := loadRecipe(path, o.vars)
+	if err != nil {
+		return err
+	}
+	images, err := chosen(file, o.image)
+	if err != nil {
+		return err
+	}
+	l, err := lockFor(ctx, t, o, path, file, images)
+	if err != nil {
+		return err
+	}
+	w, err := newWorkshop(t, file, o.offline)
+	if err != nil {
+		return err
+	}
+	b := &builder.Builder{Store: w.store, Fetch: w.fetcher, Dir: file.Dir, Output: o.output, Progress: w.converted}
+	for _, im := range images {
+		plan, err := builder.New(im, l.Images[im.Name])
+		if err != nil {
+			return err
+		}
+		result, err := b.Build(ctx, plan)
+		if err != nil {
+			return fmt.Errorf("building image %q: %w", im.Name, err)
+		}
+		t.result("oci:%s@%s", result.Dir, result.Digest)
+	}
+	return nil
+}
+
+// lockFor reads the lock of the images; with --lock it is made where it does not fit.
+func lockFor(ctx context.Context, t *terminal, o buildOptions, path string, file *recipes.File, images []*recipes.Image) (*lock.Lock, error) {
+	l, err := readLock(path)
+	for i := 0; err == nil && i < len(images); i++ {
+		_, err = fitting(l, file, images[i])
+	}
+	var stale staleError
+	if err == nil || !o.lock || !errors.As(err, &stale) {
+		return l, err
+	}
+	if err := runLock(ctx, t, lockOptions{vars: o.vars, image: o.image}, path); err != nil {
+		return nil, err
+	}
+	return readLock(path)
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/forge-build/forge/builder/start"
+	"github.com/forge-build/forge/recipes"
+)
+
+type doctorOptions struct{ need string }
+
+func newDoctor(t *terminal) *cobra.Command {
+	var o doctorOptions
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this host can do, and how to mend what it cannot",
+		Long: `Doctor looks at the builder, the NVIDIA driver, the disk, and whether the package
+index answers. Each finding that limits forge comes with a fix.`,
+		Example: `  forge doctor
+  forge doctor --need sandbox     # exit 1 when nothing can be executed in a build here`,
+		Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error { return runDoctor(c.Context(), t, o) },
+	}
+	c.Flags().StringVar(&o.need, "need", "", "fail unless this is fine: sandbox, driver, disk, index")
+	return c
+}
+
+// finding is one line of the doctor.
+type finding struct {
+	Name  string `json:"name"`
+	OK    bool   `json:"ok"`
+	Found string `json:"found"`
+	Fix   string `json:"fix,omitempty"`
+}
+
+func runDoctor(ctx context.Context, t *terminal, o doctorOptions) error {
+	checks := map[string]func(context.Context) finding{"sandbox": sandbox, "driver": driver, "disk": disk, "index": func(ctx context.Context) finding { return index(ctx, t) }}
+	names := []string{"sandbox", "driver", "disk", "index"}
+	if o.need != "" {
+		if checks[o.need] == nil {
+			return usageError{fmt.Errorf("--need %q: it must be one of %s", o.need, strings.Join(names, ", "))}
+		}
+		names = []string{o.need}
+	}
+	var findings []finding
+	for _, name := range names {
+		f := checks[name](ctx)
+		f.Name = name
+		findings = append(findings, f)
+	}
+	if t.json {
+		if err := t.document(findings); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range findings {
+			mark := "ok"
+			if !f.OK {
+				mark = "--"
+			}
+			t.result("%s %-8s %s", mark, f.Name, clean(f.Found))
+			if f.Fix != "" {
+				t.result("   %-8s fix: %s", "", f.Fix)
+			}
+		}
+	}
+	if o.need != "" && !findings[0].OK {
+		return fmt.Errorf("%s: %s", o.need, findings[0].Found)
+	}
+	return nil
+}
+
+// sandbox says which builder --builder auto would take for a recipe with steps.
+func sandbox(context.Context) finding {
+	if runtime.GOOS != "linux" {
+		return finding{Found: "not Linux: images without run, test and bytecode need none", Fix: "--builder with a remote buildkitd (unix://, tcp://, docker-container://)"}
+	}
+	if os.Geteuid() == 0 {
+		var missing []string
+		if beside("buildkitd") == "" {
+			missing = append(missing, "buildkitd (make build)")
+		}
+		if beside("runc") == "" && beside("buildkit-runc") == "" {
+			missing = append(missing, "runc (apt-get install runc)")
+		}
+		if len(missing) == 0 {
+			return finding{OK: true, Found: "embedded: root, " + beside("buildkitd") + ", runc"}
+		}
+		return finding{Found: "missing for the embedded builder: " + strings.Join(missing, ", "), Fix: "install what is missing, or --builder with a remote buildkitd"}
+	}
+	for _, socket := range []string{filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "buildkit", "buildkitd.sock"), fmt.Sprintf("/run/user/%d/buildkit/buildkitd.sock", os.Getuid()), "/run/buildkit/buildkitd.sock"} {
+		c, err := net.DialTimeout("unix", socket, time.Second)
+		if err == nil {
+			_ = c.Close() // only asked whether it answers
+			return finding{OK: true, Found: "a daemon answers at unix://" + socket}
+		}
+	}
+	return finding{Found: "an ordinary user, and no buildkitd answers: images without run, test and bytecode need none",
+		Fix: "start a rootless buildkitd, run as root, use --builder, or leave the tests out with --no-test"}
+}
+
+// beside finds a program next to forge's own, then on PATH.
+func beside(name string) string {
+	if self, err := os.Executable(); err == nil {
+		p := filepath.Join(filepath.Dir(self), name)
+		if info, err := os.Stat(p); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return p
+		}
+	}
+	p, err := exec.LookPath(name)
+	if err != nil {
+		return ""
+	}
+	return p
+}
+
+// driver reads this host as a container of forge's would.
+func driver(context.Context) finding {
+	facts := start.Look("/", os.Geteuid(), os.Getenv("LD_LIBRARY_PATH"))
+	if facts.Kernel.Version.IsZero() {
+		return finding{Found: "no NVIDIA driver: CUDA images can be built here, and run elsewhere", Fix: "to run them here, install NVIDIA's driver and container toolkit"}
+	}
+	return finding{OK: true, Found: fmt.Sprintf("driver %s (%s), %d GPUs", facts.Kernel.Version, facts.Kernel.Source, len(facts.GPUs))}
+}
+
+// enough is the room that a PyTorch image needs: downloads, layers, and a step's root.
+const enough = 25e9
+
+func disk(context.Context) finding {
+	dir, err := cacheDir()
+	if err != nil {
+		return finding{Found: err.Error(), Fix: "set FORGE_CACHE"}
+	}
+	at := dir
+	for {
+		var st unix.Statfs_t
+		err := unix.Statfs(at, &st)
+		if errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
+			at = filepath.Dir(at)
+			continue
+		}
+		if err != nil {
+			return finding{Found: fmt.Sprintf("%s: %v", dir, err), Fix: "set FORGE_CACHE to a folder on a disk with room"}
+		}
+		free := int64(st.Bavail) * int64(st.Bsize)
+		f := finding{OK: free >= enough, Found: fmt.Sprintf("%s free for %s", megabytes(free), dir)}
+		if !f.OK {
+			f.Fix = "a PyTorch image with its tests needs about " + megabytes(enough) + ": forge cache prune, or FORGE_CACHE on another disk"
+		}
+		return f
+	}
+}
+
+// index asks the default index for one small page.
+func index(ctx context.Context, t *terminal) finding {
+	const fix = "set FORGE_INDEX_URL, PIP_INDEX_URL or pip.conf to an index that this host reaches, and SSL_CERT_FILE for a private CA"
+	w, err := newWorkshop(t, &recipes.File{}, false)
+	if err != nil {
+		return finding{Found: err.Error(), Fix: "set FORGE_CACHE to a folder of yours"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	url, err := w.fetcher.IndexURL(ctx, "default", nil)
+	if err != nil {
+		return finding{Found: err.Error(), Fix: fix}
+	}
+	page, err := w.fetcher.Project(ctx, url, "pip")
+	if err != nil {
+		return finding{Found: err.Error(), Fix: fix}
+	}
+	if err := w.settings.CheckLock(); err != nil {
+		return finding{Found: err.Error(), Fix: "forge lock takes one index for each name; build and fetch are not concerned"}
+	}
+	return finding{OK: true, Found: fmt.Sprintf("the default index answers (%d files of pip)", len(page.Files))}
+}
