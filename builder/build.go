@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,7 +28,10 @@ type Builder struct {
 	Fetch    *fetch.Fetcher
 	Dir      string // the recipe's folder
 	Output   string // folder for the layouts, one below it for each image
+	Mode     string // "auto", "embedded" or "none": who executes the recipe's tests
+	NoTest   bool   // the recipe's tests are not run
 	Progress func(convert.Event)
+	Messages io.Writer // what a step prints
 }
 
 // Result is an image on disk.
@@ -35,6 +39,7 @@ type Result struct {
 	Dir    string          `json:"dir"`
 	Digest string          `json:"digest"` // "sha256:…" of the manifest
 	Layers []v1.Descriptor `json:"layers"`
+	Tests  []TestResult    `json:"tests,omitempty"`
 }
 
 func (b *Builder) codec(p *Plan) layer.Codec { return layer.Codec(p.Image.Slim.Codec) }
@@ -76,6 +81,11 @@ func sumOf(b []byte) string {
 
 // Build makes the image.
 func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
+	if !b.NoTest && len(p.Image.Tests) > 0 {
+		if err := b.able(p); err != nil {
+			return nil, err
+		}
+	}
 	var locked []lock.Layer
 	for _, l := range p.Layers {
 		if l.Kind == "wheels" || l.Kind == "debian" {
@@ -109,7 +119,11 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 		}
 		layers = append(layers, x)
 	}
-	return b.layout(p, layers)
+	r, err := b.layout(p, layers)
+	if err != nil || b.NoTest {
+		return r, err
+	}
+	return r, b.test(ctx, p, r)
 }
 
 // layout writes the OCI layout beside its place and renames it.

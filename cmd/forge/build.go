@@ -67,7 +67,8 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 	if err != nil {
 		return err
 	}
-	b := &builder.Builder{Store: w.store, Fetch: w.fetcher, Dir: file.Dir, Output: o.output, Progress: w.converted}
+	b := &builder.Builder{Store: w.store, Fetch: w.fetcher, Dir: file.Dir, Output: o.output, Mode: o.builder, NoTest: o.noTest,
+		Progress: w.converted, Messages: t}
 	for _, im := range images {
 		plan, err := builder.New(im, l.Images[im.Name])
 		if err != nil {
