@@ -28,7 +28,7 @@ type Options struct {
 	Codecs     []layer.Codec // made and kept in the store
 	AlsoDigest bool          // the other codec's digest is computed too, its bytes are not kept
 	Slim       recipes.Slim
-	Jobs       int         // layers converted at a time; 0: one for each CPU, at most 4
+	Jobs       int         // layers converted at a time; 0: one for each CPU, at most 2
 	Progress   func(Event) // may be nil; called from several goroutines, one call at a time
 	Dir        string      // the recipe's folder, for local wheels
 }
@@ -93,8 +93,8 @@ func (e *ClaimError) Error() string {
 // two of one environment.
 func Make(ctx context.Context, im *recipes.Image, li *lock.Image, layers []lock.Layer, o Options) ([]Made, error) {
 	if o.Jobs <= 0 {
-		// Each takes about 50 MB of memory, and spreads a large file over several CPUs.
-		o.Jobs = min(runtime.GOMAXPROCS(0), 4)
+		// Each takes 60 to 80 MB of memory, and spreads a large file over several CPUs.
+		o.Jobs = min(runtime.GOMAXPROCS(0), 2)
 	}
 	if len(o.Codecs) == 0 {
 		return nil, errors.New("converting: no codec is wanted")

@@ -34,6 +34,11 @@ func (m *maker) run(ctx context.Context, jobs []*job) error {
 		}
 		q.add(j)
 	}
+	release, err := m.hold(q)
+	if err != nil {
+		return err
+	}
+	defer release()
 	var mu sync.Mutex
 	fail := func(err error) {
 		if err == nil {
@@ -61,6 +66,15 @@ func (m *maker) run(ctx context.Context, jobs []*job) error {
 		return errs[0]
 	}
 	return nil
+}
+
+// hold keeps a pruning forge away from the members that will be read.
+func (m *maker) hold(q *queue) (release func(), err error) {
+	var sums []string
+	for _, t := range q.tasks {
+		sums = append(sums, t.part.sum())
+	}
+	return m.o.Store.Hold(sums...)
 }
 
 // queue holds the layers that wait for members, and those that have them all.
