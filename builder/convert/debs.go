@@ -3,6 +3,7 @@ package convert
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,57 +13,96 @@ import (
 	"github.com/forge-build/forge/builder/layer"
 )
 
+// packages makes the layer of Debian packages: what they hold, and what their maintainer
+// scripts would have made, which debian.Unpacker knows. No script is run.
 func (m *maker) packages(ctx context.Context, j *job) (*Made, error) {
 	made := &Made{Layer: j.layer}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sums := make(chan error, 1)
+	go func() { sums <- hashMembers(ctx, j) }()
 	out, err := m.create()
+	if err == nil {
+		defer out.abort()
+		err = m.unpack(ctx, j, out.w)
+	}
+	if err != nil {
+		cancel()
+	}
+	if bad := <-sums; bad != nil && (err == nil || !errors.Is(bad, context.Canceled)) {
+		return nil, bad
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer out.abort()
-	u, err := debian.NewUnpacker(strings.TrimPrefix(m.li.Platform, "linux/"), func(e debian.Entry, r io.Reader) error {
+	index, err := out.close(made)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range index.Entries {
+		if e.ELF != nil {
+			made.GLIBC = highest(made.GLIBC, e.ELF.GLIBC)
+		}
+	}
+	return made, out.commit(made, index)
+}
+
+// unpack writes the packages in the order of the layer's members.
+func (m *maker) unpack(ctx context.Context, j *job, w *layer.Writer) error {
+	u, err := debian.NewUnpacker(strings.TrimPrefix(m.li.Platform, "linux/"), func(e debian.Entry, content io.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		h := layer.Header{Path: e.Path, Mode: e.Mode, Size: e.Size, Link: e.Link, Owner: e.Owner}
-		switch e.Type {
-		case tar.TypeDir:
-			h.Type = layer.Dir
-		case tar.TypeSymlink:
-			h.Type, h.Mode = layer.Symlink, 0o777
-		case tar.TypeLink:
-			h.Type = layer.Hardlink
-		default:
-			h.Type = layer.Regular
-			return out.w.Add(h, r, nil)
-		}
-		return out.w.Add(h, nil, nil)
+		return addEntry(w, e, content)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
+	told := &progress{m: m, layer: j.layer.Name, total: j.size}
 	for _, p := range j.parts {
-		f, err := os.Open(p.path)
-		if err != nil {
-			return nil, err
+		if err := unpackOne(u, p); err != nil {
+			return err
 		}
-		d, err := debian.OpenDeb(f, p.deb.Size, p.deb.Name)
-		if err == nil {
-			err = u.Add(d)
-		}
-		f.Close()
-		if err != nil {
-			return nil, fmt.Errorf("package %q: %w", p.deb.Name, err)
-		}
+		told.add(p.deb.Size)
 	}
-	if err := u.Finish(); err != nil {
-		return nil, err
-	}
-	if err := hashMembers(ctx, j); err != nil {
-		return nil, err
-	}
-	ix, err := out.close(made)
+	return u.Finish()
+}
+
+func unpackOne(u *debian.Unpacker, p part) error {
+	f, err := os.Open(p.path)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("opening package %q: %w", p.name(), err)
 	}
-	return made, out.commit(made, ix)
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("opening package %q: %w", p.name(), err)
+	}
+	if fi.Size() != p.deb.Size {
+		return fmt.Errorf("package %q has %d bytes, the lock states %d", p.name(), fi.Size(), p.deb.Size)
+	}
+	d, err := debian.OpenDeb(f, fi.Size(), p.name())
+	if err != nil {
+		return err
+	}
+	return u.Add(d)
+}
+
+// addEntry adds what an Unpacker emits to a layer.
+func addEntry(w *layer.Writer, e debian.Entry, content io.Reader) error {
+	h := layer.Header{Path: e.Path, Mode: e.Mode, Size: e.Size, Link: e.Link, Owner: e.Owner}
+	switch e.Type {
+	case tar.TypeReg:
+		h.Type = layer.Regular
+		return w.Add(h, content, nil)
+	case tar.TypeDir:
+		h.Type = layer.Dir
+	case tar.TypeSymlink:
+		h.Type, h.Mode = layer.Symlink, 0o777
+	case tar.TypeLink:
+		h.Type = layer.Hardlink
+	default:
+		return fmt.Errorf("internal error: %q of %q has type %q", e.Path, e.Owner, e.Type)
+	}
+	return w.Add(h, nil, nil)
 }
