@@ -215,9 +215,14 @@ func (w *Wheel) compareTags(wf wheelFile) error {
 // readRecord reads RECORD and pairs its rows with the files.
 func (w *Wheel) readRecord(lim Limits) error {
 	name := w.DistInfo + "/RECORD"
-	data, err := w.ReadFile(name, lim.Record)
+	// One row for each file, of its name, a hash and a size: more is not even inflated.
+	longest := int64(2*lim.PathBytes + 200)
+	data, err := w.ReadFile(name, min(lim.Record, longest*int64(len(w.Files))))
 	if err != nil {
 		return inPart(err, "WHL-01")
+	}
+	if n := bytes.Count(data, []byte("\n")); n > len(w.Files) {
+		return refuse("WHL-01", name, -1, "RECORD has %d rows for %d files", n, len(w.Files))
 	}
 	rows, err := ParseRecord(data)
 	if err != nil {
@@ -283,6 +288,7 @@ func (w *Wheel) ReadFile(name string, max int64) ([]byte, error) {
 		return nil, refuse("WHL-00", name, -1, "%s has %d bytes, more than the limit of %d", q(name), f.Size, max)
 	}
 	var out bytes.Buffer
+	out.Grow(int(min(f.Size, 1<<20))) // what is stated is not yet true
 	err := w.Copy(&out, f)
 	return out.Bytes(), err
 }

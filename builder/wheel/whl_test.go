@@ -31,6 +31,7 @@ func TestRecord(t *testing.T) {
 		{"a quoted path", "", parts{files: []text{{"a,b.py", "x"}}, rows: func(r string) string { return strings.Replace(r, "a,b.py", `"a,b.py"`, 1) }}},
 		{"absent", "WHL-01", parts{noRecord: true}},
 		{"empty", "WHL-01", parts{record: new(string)}},
+		{"as many rows as files, one of them twice", "WHL-01", parts{rows: func(r string) string { return strings.Replace(r, good, strings.SplitAfter(r, "\n")[1], 1) }}},
 		{"row without file", "WHL-01", parts{rows: with("demo/x.py")}},
 		{"file without row", "WHL-01", parts{rows: replaceRow(good, "")}},
 		{"wrong sha256", "WHL-01", parts{rows: replaceRow(good[:strings.LastIndex(good, ",")], other[:strings.LastIndex(other, ",")])}},
@@ -63,6 +64,8 @@ func TestRecord(t *testing.T) {
 			return strings.Replace(strings.Replace(f, "_", "/", 1), "demo+1.0", "demo-1.0", 1)
 		}}},
 		{"hash of wrong length", "WHL-01", parts{rows: replaceRow(",14\n", "AAAA,14\n")}},
+		{"many rows for files that are not there", "WHL-01", parts{rows: func(r string) string { return r + strings.Repeat("x,,\n", 5000) }}},
+		{"rows that expand without end", "WHL-01", parts{rows: func(r string) string { return r + strings.Repeat("\n", 1<<20) }}},
 		{"a row for RECORD.jws", "WHL-01", parts{rows: func(r string) string { return row("demo-1.0.dist-info/RECORD.jws", "x") + r },
 			files: []text{{"demo-1.0.dist-info/RECORD.jws", "x"}}}},
 		{"a row for RECORD.p7s", "WHL-01", parts{rows: func(r string) string { return row("demo-1.0.dist-info/RECORD.p7s", "x") + r },
