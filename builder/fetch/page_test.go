@@ -193,9 +193,19 @@ func TestHostileJSON(t *testing.T) { // IDX-04
 }
 
 func TestContentTypeDecides(t *testing.T) { // IDX-03
-	for _, contentType := range []string{"", "application/json", "text/plain", "application/vnd.pypi.simple.v2+json", "text/html; charset=utf-16", "text/html; charset=iso-8859-1", "text/html; charset=\"", "application/octet-stream"} {
-		_, err := parse(t, contentType, jsonPage())
-		wantID(t, err, "IDX-03", "https://a.test/simple/torch/: ")
+	link := `<a href="/torch-1-py3-none-any.whl">torch-1-py3-none-any.whl</a>`
+	for contentType, body := range map[string]string{
+		"": jsonPage(), "application/json": jsonPage(), "text/plain": link, "application/vnd.pypi.simple.v2+json": jsonPage(),
+		"application/octet-stream": link, "text/html; charset=utf-16": link, "text/html; charset=iso-8859-1": link,
+		"text/html; charset=\"": link, typeJSON + "; charset=utf-16": jsonPage(),
+	} {
+		_, err := parse(t, contentType, body)
+		wantID(t, err, "IDX-03", "https://a.test/simple/torch/: IDX-03: c") // content type, or charset
+	}
+	for _, contentType := range []string{"text/html", "TEXT/HTML; charset=UTF-8", "application/vnd.pypi.simple.v1+html", "text/html; charset=us-ascii"} {
+		if _, err := parse(t, contentType, link); err != nil {
+			t.Errorf("%s: %v", contentType, err)
+		}
 	}
 }
 

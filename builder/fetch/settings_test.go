@@ -127,6 +127,20 @@ func TestUVIsAskedOnce(t *testing.T) {
 	}
 }
 
+// A file that cannot be read might name an index: nothing else is asked in its place.
+func TestBrokenSettingsAreNotPassedOver(t *testing.T) {
+	w := newWorld(t)
+	if err := w.st.PutFact("settings", "uv-default-index", []byte("https://fact.test/simple")); err != nil {
+		t.Fatal(err)
+	}
+	h := hostFiles{files: map[string]string{"etc/uv/uv.toml": "a = = 1\n"}}
+	f := w.fetcher(h.settings(t))
+	var s *SettingsError
+	if got, err := f.IndexURL(context.Background(), "default", nil); !errors.As(err, &s) || !strings.HasSuffix(s.Where, "uv.toml:1") {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 func TestOtherIndexes(t *testing.T) {
 	env := map[string]string{"FORGE_INDEX_PYTORCH_CU126_URL": "https://cu126.test/x/", "FORGE_INDEX_ACME_WHEELS_URL": "https://acme.test"}
 	set := Settings{env: func(k string) string { return env[k] }}
