@@ -1,167 +1,128 @@
 package recipes
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"sort"
-	"strconv"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
-	"github.com/zclconf/go-cty/cty"
-	"io"
-
-	"github.com/forge-build/forge/recipes/cuda"
 )
 
-type Options struct {
-	Vars map[string]string
-	Env  func(string) (string, bool)
-}
+// File is a recipe file that has no mistakes.
 type File struct {
-	Path, Dir string
-	Images    []*Image
-}
-type Diagnostics struct {
-	diags hcl.Diagnostics
-	files map[string]*hcl.File
+	Path   string // as the caller named it
+	Dir    string // its folder; every path of a recipe is relative to it
+	Images []*Image
+
+	source *hcl.File
+	places map[string]map[string]hcl.Range // image → "pytorch.driver" → where the value stands
 }
 
-func (d *Diagnostics) Error() string { return d.diags.Error() }
-func (d *Diagnostics) JSON() any {
-	var out []map[string]any
-	for _, x := range d.diags {
-		out = append(out, map[string]any{"summary": x.Summary, "detail": x.Detail})
-	}
-	return out
-}
-func (d *Diagnostics) Text(w io.Writer, width int, color bool) error {
-	return hcl.NewDiagnosticTextWriter(w, d.files, uint(width), color).WriteDiagnostics(d.diags)
-}
-
-type hclFile struct {
-	Images []*hclImage `hcl:"image,block"`
-	Locals []struct {
-		Body hcl.Body `hcl:",remain"`
-	} `hcl:"locals,block"`
-	Remain hcl.Body `hcl:",remain"`
-}
-type hclImage struct {
-	Name       string            `hcl:"name,label"`
-	Platform   string            `hcl:"platform,optional"`
-	Workdir    string            `hcl:"workdir,optional"`
-	Entrypoint []string          `hcl:"entrypoint,optional"`
-	Command    []string          `hcl:"command,optional"`
-	Env        map[string]string `hcl:"env,optional"`
-	Writable   []string          `hcl:"writable,optional"`
-	PyTorch    *struct {
-		Version string   `hcl:"version,optional"`
-		CUDA    string   `hcl:"cuda,optional"`
-		GPUs    []string `hcl:"gpus,optional"`
-		Driver  string   `hcl:"driver,optional"`
-	} `hcl:"pytorch,block"`
-	Python *struct {
-		Version      string   `hcl:"version,optional"`
-		Requirements []string `hcl:"requirements,optional"`
-		Bytecode     bool     `hcl:"bytecode,optional"`
-	} `hcl:"python,block"`
-	Slim *struct {
-		Drop  []string `hcl:"drop,optional"`
-		Keep  []string `hcl:"keep,optional"`
-		Codec string   `hcl:"codec,optional"`
-	} `hcl:"slim,block"`
-	Copies []struct {
-		From string `hcl:"from,label"`
-		To   string `hcl:"to"`
-	} `hcl:"copy,block"`
-	Tests []struct {
-		Name    string   `hcl:"name,label"`
-		Command []string `hcl:"command"`
-	} `hcl:"test,block"`
-}
-
+// Load reads the recipe at path. Its mistakes are one *Diagnostics.
 func Load(path string, o Options) (*File, error) {
-	src, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, missing(path, err)
 	}
-	f, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
-	fail := func() error { return &Diagnostics{diags, map[string]*hcl.File{path: f}} }
-	if diags.HasErrors() {
-		return nil, fail()
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, missing(path, errors.New("it is not a regular file"))
 	}
-	locals := map[string]cty.Value{}
-	for _, b := range f.Body.(*hclsyntax.Body).Blocks {
-		if b.Type == "locals" {
-			for n, a := range b.Body.Attributes {
-				v, d := a.Expr.Value(nil)
-				diags = append(diags, d...)
-				locals[n] = v
-			}
-		}
+	src, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err != nil {
+		return nil, missing(path, err)
 	}
-	ctx := &hcl.EvalContext{Variables: map[string]cty.Value{"local": cty.ObjectVal(locals)}}
-	var h hclFile
-	diags = append(diags, gohcl.DecodeBody(f.Body, ctx, &h)...)
-	if diags.HasErrors() {
-		return nil, fail()
-	}
-	out := &File{Path: path, Dir: filepath.Dir(path)}
-	for _, x := range h.Images {
-		im := &Image{Name: x.Name, Platform: x.Platform, Workdir: x.Workdir, Entrypoint: x.Entrypoint, Command: x.Command, Env: x.Env, Writable: x.Writable}
-		if im.Platform == "" {
-			im.Platform = "linux/amd64"
-		}
-		if im.Writable == nil {
-			im.Writable = []string{"/cache"}
-		}
-		if x.PyTorch != nil {
-			p := &PyTorch{Version: x.PyTorch.Version, CUDA: x.PyTorch.CUDA, Driver: strings.TrimSpace(strings.TrimPrefix(x.PyTorch.Driver, ">="))}
-			for _, g := range x.PyTorch.GPUs {
-				c, err := cuda.ParseGPU(g)
-				if err != nil {
-					return nil, err
-				}
-				p.GPUs = append(p.GPUs, c.String())
-			}
-			sort.Strings(p.GPUs)
-			im.PyTorch = p
-		}
-		if x.Python != nil {
-			im.Python = Python{Version: x.Python.Version, Requirements: x.Python.Requirements, Bytecode: x.Python.Bytecode}
-		}
-		im.Debian = &Debian{Suite: "trixie"}
-		im.User = User{Name: "forge", UID: 1001, Groups: []string{"render", "video"}}
-		im.Start = Start{"stop", "stop", "stop", "stop", "stop"}
-		im.Slim = Slim{Codec: "zstd"}
-		if x.Slim != nil {
-			im.Slim.Drop, im.Slim.Keep = x.Slim.Drop, x.Slim.Keep
-			if x.Slim.Codec != "" {
-				im.Slim.Codec = x.Slim.Codec
-			}
-		}
-		for _, c := range x.Copies {
-			im.Copies = append(im.Copies, Copy{c.From, c.To})
-		}
-		for _, t := range x.Tests {
-			im.Tests = append(im.Tests, Test{Name: t.Name, Command: t.Command})
-		}
-		out.Images = append(out.Images, im)
-	}
-	return out, nil
+	return parse(path, src, o)
 }
 
-func (im *Image) Inputs() map[string]string {
-	m := map[string]string{"platform": im.Platform, "python.version": im.Python.Version, "python.requirements": strings.Join(im.Python.Requirements, "\n"),
-		"python.bytecode": strconv.FormatBool(im.Python.Bytecode), "slim": fmt.Sprint(im.Slim), "base": fmt.Sprint(*im.Debian)}
-	if im.PyTorch != nil {
-		m["pytorch"] = fmt.Sprint(*im.PyTorch)
+// missing is a recipe that cannot be read: a mistake like any other.
+func missing(path string, err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
 	}
-	return m
+	return &Diagnostics{list: hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Recipe cannot be read", Detail: fmt.Sprintf("%q: %v.", path, err)}}}
 }
 
-func Format(name string, src []byte) ([]byte, error) { return hclwrite.Format(src), nil }
+// parse is Load for bytes.
+func parse(path string, src []byte, o Options) (*File, error) {
+	fail := func(f *hcl.File, diags hcl.Diagnostics) error {
+		return &Diagnostics{list: diags, files: map[string]*hcl.File{path: f}}
+	}
+	if diags := checkText(path, src); diags.HasErrors() {
+		return nil, fail(&hcl.File{Bytes: src}, diags)
+	}
+	parsed, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
+	if diags.HasErrors() {
+		return nil, fail(parsed, diags)
+	}
+	file := &File{Path: path, Dir: filepath.Dir(path), source: parsed, places: map[string]map[string]hcl.Range{}}
+	diags = file.decode(parsed.Body.(*hclsyntax.Body), o)
+	if diags.HasErrors() {
+		return nil, fail(parsed, diags)
+	}
+	return file, nil
+}
+
+// decode reads the top level: variables and locals, then the images.
+func (f *File) decode(body *hclsyntax.Body, o Options) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	blocks := map[string][]*hclsyntax.Block{}
+	for _, b := range body.Blocks {
+		switch b.Type {
+		case "variable", "locals", "image":
+			blocks[b.Type] = append(blocks[b.Type], b)
+		default:
+			diags = append(diags, mistake(b.TypeRange, "Unknown block", "A recipe has variable, locals and image blocks. %s", nearest(b.Type, []string{"variable", "locals", "image"})))
+		}
+	}
+	for _, a := range sortedAttributes(body) {
+		diags = append(diags, mistake(a.NameRange, "Unknown word", "At the top level a recipe has blocks only; values go into locals { … }."))
+	}
+	e := newEvaluator(f.Dir)
+	diags = append(diags, e.variables(blocks["variable"], o)...)
+	diags = append(diags, e.locals(blocks["locals"])...)
+	if len(blocks["image"]) == 0 {
+		diags = append(diags, mistake(hcl.Range{Filename: f.Path, Start: hcl.InitialPos, End: hcl.InitialPos}, "No image", `A recipe has at least one image "name" { … } block.`))
+	}
+	names := map[string]bool{}
+	for _, b := range blocks["image"] {
+		d := &decoder{eval: e, dir: f.Dir, places: map[string]hcl.Range{}}
+		im := d.image(b)
+		diags = append(diags, d.diags...)
+		if names[im.Name] {
+			diags = append(diags, mistake(b.LabelRanges[0], "Duplicate image", "Image %q stands twice.", im.Name))
+		}
+		names[im.Name] = true
+		f.Images = append(f.Images, im)
+		f.places[im.Name] = d.places
+	}
+	return diags
+}
+
+// Problem is a mistake that was found after loading, by a part of forge that knows more. at
+// names the value: "pytorch.driver".
+func (f *File) Problem(im *Image, at, summary, detail string) error {
+	r, ok := f.places[im.Name][at]
+	if !ok {
+		r = f.places[im.Name][""]
+	}
+	return &Diagnostics{list: hcl.Diagnostics{mistake(r, summary, "%s", detail)}, files: map[string]*hcl.File{f.Path: f.source}}
+}
+
+// Format returns the recipe in the one form that HCL has; name is for messages.
+func Format(name string, src []byte) ([]byte, error) {
+	diags := checkText(name, src)
+	file := &hcl.File{Bytes: src}
+	if !diags.HasErrors() {
+		_, diags = hclsyntax.ParseConfig(src, name, hcl.InitialPos)
+	}
+	if diags.HasErrors() {
+		return nil, &Diagnostics{list: diags, files: map[string]*hcl.File{name: file}}
+	}
+	return hclwrite.Format(src), nil
+}

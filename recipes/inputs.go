@@ -1,0 +1,45 @@
+package recipes
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Inputs returns every value that decides what is locked, by name. User, env, copies,
+// labels, tests and what is published are not among them.
+func (im *Image) Inputs() map[string]string {
+	m := map[string]string{"platform": im.Platform}
+	set := func(name, v string) {
+		if v != "" {
+			m[name] = v
+		}
+	}
+	if p := im.PyTorch; p != nil {
+		m["pytorch"] = "wanted"
+		set("pytorch.version", p.Version)
+		set("pytorch.cuda", p.CUDA)
+		set("pytorch.gpus", strings.Join(p.GPUs, " "))
+		set("pytorch.driver", p.Driver)
+	}
+	set("python.version", im.Python.Version)
+	for _, r := range im.Python.Requirements {
+		set("python.requirements: "+strings.TrimSpace(r), "wanted")
+	}
+	if b := im.Debian; b != nil {
+		set("base.suite", b.Suite)
+		for _, p := range b.Packages {
+			set("base.packages: "+p, "wanted")
+		}
+		for _, p := range b.Deny {
+			set("base.deny: "+p, "wanted")
+		}
+	}
+	for _, r := range im.Slim.Drop {
+		set("slim.drop: "+r, "wanted")
+	}
+	for i, k := range im.Slim.Keep {
+		set(fmt.Sprintf("slim.keep: %s", k), fmt.Sprint(i+1))
+	}
+	set("slim.codec", im.Slim.Codec)
+	return m
+}

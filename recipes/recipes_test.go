@@ -1,0 +1,268 @@
+package recipes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func fixtures(t *testing.T, kind string) []string {
+	t.Helper()
+	found, err := filepath.Glob("testdata/" + kind + "/*.hcl")
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no fixture in testdata/%s (%v)", kind, err)
+	}
+	return found
+}
+
+func TestValidRecipesLoadAndAreFormatted(t *testing.T) {
+	for _, path := range append(fixtures(t, "valid"), "../examples/pytorch-cuda/recipe.hcl", "../examples/pytorch-latest/recipe.hcl", "../examples/cpu-inference/recipe.hcl") {
+		if _, err := Load(path, Options{}); err != nil {
+			var b bytes.Buffer
+			var d *Diagnostics
+			if errors.As(err, &d) {
+				_ = d.Text(&b, 100, false)
+			}
+			t.Errorf("%s: %v\n%s", path, err, b.String())
+		}
+		src, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		once, err := Format(path, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Format(path, once); err != nil || !bytes.Equal(once, again) {
+			t.Errorf("%s: formatting twice differs (%v)", path, err)
+		}
+	}
+}
+
+func TestTheCompleteRecipeMeansWhatItSays(t *testing.T) {
+	f, err := Load("testdata/valid/complete.hcl", Options{Env: func(n string) (string, bool) { return "r.example/t", n == "FORGE_VAR_registry" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Image{
+		Name: "train", Repository: "r.example/t/train", Tags: []string{"2.9.1-cu128"}, Platform: "linux/amd64",
+		PyTorch: &PyTorch{Version: "2.9.1", CUDA: "12.8", GPUs: []string{"8.0", "9.0"}, Driver: "525.60.13"},
+		Python:  Python{Version: "3.13", Requirements: []string{"numpy>=2", "pandas"}},
+		Debian:  &Debian{Suite: "trixie", Packages: []string{"libgomp1"}, Deny: []string{"perl-base"}},
+		User:    User{Name: "ml", UID: 1001, Groups: []string{"render", "video"}}, Workdir: "/app",
+		Entrypoint: []string{"python", "train.py"}, Command: []string{}, Env: map[string]string{"OMP_NUM_THREADS": "8"},
+		Labels: map[string]string{"team": "ml-platform"}, Ports: []int{8080}, Writable: []string{"/cache"},
+		Start: Start{NoGPU: "cpu", NoDriver: "stop", OldDriver: "warn", NoCode: "stop", Root: "stop"},
+		Slim: Slim{Drop: []string{"cudnn-precompiled-engines", "headers", "static-libraries", "tests"}, Keep: []string{"nvidia/cuda_runtime/include/**"}, Codec: "gzip"},
+		Tests: []Test{{Name: "imports", Command: []string{"python", "-c", "import torch"}}},
+	}
+	if d := cmp.Diff(want, f.Images[0]); d != "" {
+		t.Error(d)
+	}
+	if got := f.Images[1].Python.Requirements; cmp.Diff([]string{"onnxruntime>=1"}, got) != "" {
+		t.Error(got)
+	}
+}
+
+var expectation = regexp.MustCompile(`# ERROR: (.*)$`)
+
+// Each mistake stands on its own line. After STACK the detail is compared instead.
+func TestEveryMistakeIsReportedAtItsLine(t *testing.T) {
+	for _, path := range fixtures(t, "error") {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want, got []string
+		for i, line := range strings.Split(string(src), "\n") {
+			if m := expectation.FindStringSubmatch(line); m != nil {
+				want = append(want, fmt.Sprintf("%d: %s", i+1, m[1]))
+			}
+		}
+		_, err = Load(path, Options{})
+		var d *Diagnostics
+		if !errors.As(err, &d) {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		for _, x := range d.JSON() {
+			said := x.Summary
+			for _, w := range want {
+				if part, ok := strings.CutPrefix(w, fmt.Sprintf("%d: STACK ", x.Line)); ok && strings.Contains(x.Detail, part) {
+					said = "STACK " + part
+				}
+			}
+			got = append(got, fmt.Sprintf("%d: %s", x.Line, said))
+			if x.Detail == "" {
+				t.Errorf("%s:%d: %s says nothing of what would be right", path, x.Line, x.Summary)
+			}
+		}
+		sort.Strings(want)
+		sort.Strings(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", path, diff)
+		}
+	}
+}
+
+func TestTheTextShowsTheLineAndHidesControlCharacters(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.hcl")
+	if err := os.WriteFile(path, []byte("image \"a\" {\n  platform = \"\\u001b[2J\"\n}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(path, Options{})
+	var d *Diagnostics
+	if !errors.As(err, &d) {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := d.Text(&b, 80, false); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), `platform = "\u001b[2J"`) || strings.ContainsRune(b.String(), 0x1b) {
+		t.Errorf("%q", b.String())
+	}
+}
+
+// The inputs are made here; each must end with an error within two seconds and a quarter GB.
+func TestHostileRecipesEndWithAnError(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	deep := func(open, shut string, n int) string {
+		return "image \"a\" {\n workdir = " + strings.Repeat(open, n) + "\"x\"" + strings.Repeat(shut, n) + "\n}\n"
+	}
+	locals := func(lines ...string) string {
+		return "locals {\n" + strings.Join(lines, "\n") + "\n}\nimage \"a\" { workdir = local.z }\n"
+	}
+	double := []string{`a0 = ["x", "x"]`}
+	for i := range 40 {
+		double = append(double, fmt.Sprintf("a%d = concat(local.a%d, local.a%d)", i+1, i, i))
+	}
+	many := strings.Builder{}
+	for i := range 40_000 {
+		fmt.Fprintf(&many, "a%d = 1\n", i)
+	}
+	for _, row := range []struct{ name, src, want string }{
+		{"HCL-01 brackets", deep("[", "]", 100_000), "HCL-01"},
+		{"HCL-01 parentheses", deep("(", ")", 100_000), "HCL-01"},
+		{"HCL-01 not", deep("!", "", 100_000), "HCL-01"},
+		{"HCL-01 minus", deep("-", "", 100_000), "HCL-01"},
+		{"HCL-01 templates", deep("\"${", "}\"", 50_000), "HCL-01"},
+		{"HCL-01 conditions", "image \"a\" { workdir = " + strings.Repeat("true ? \"x\" : ", 50_000) + "\"x\" }", "HCL-01"},
+		{"HCL-01 blocks", strings.Repeat("a {\n", 100_000), "HCL-01"},
+		{"HCL-02 exponent", locals(`z = "${1e1000000}"`), "HCL-02"},
+		{"HCL-02 large exponent", locals(`z = 1e100000000`), "HCL-02"},
+		{"HCL-02 digits", locals("z = " + strings.Repeat("9", 100_000)), "HCL-02"},
+		{"HCL-02 division", locals(`z = 1/0`), "Division by zero"},
+		{"HCL-02 width", locals(`z = format("%999999999d", 1)`), "HCL-02"},
+		{"HCL-03 loops", locals(`z = [for a in split("", "aaaa") : [for b in split("", "aaaa") : a]]`), "HCL-03"},
+		{"HCL-03 template loop", locals(`z = "%{ for a in split("", "aaaa") }${a}%{ endfor }"`), "HCL-03"},
+		{"HCL-03 doubling", locals(append(double, "z = join(\"\", local.a40)")...), "HCL-03"},
+		{"HCL-03 replace tower", locals(`a = replace(file("x.txt"), "a", file("x.txt"))`, `z = replace(local.a, "a", local.a)`), "HCL-03"},
+		{"HCL-04 parent", locals(`z = file("../../etc/passwd")`), "HCL-04"},
+		{"HCL-04 absolute", locals(`z = file("/etc/passwd")`), "HCL-04"},
+		{"HCL-04 link", locals(`z = file("link")`), "HCL-04"},
+		{"HCL-04 folder", locals(`z = file(".")`), "HCL-04"},
+		{"HCL-04 clock", locals(`z = timestamp()`), "unknown function"},
+		{"HCL-05 BOM", "\xef\xbb\xbfimage \"a\" {}", "HCL-05"},
+		{"HCL-05 NUL", "image \"a\x00\" {}", "HCL-05"},
+		{"HCL-05 UTF-8", "image \"a\xff\" {}", "HCL-05"},
+		{"HCL-05 bidi", "image \"a\u202e\" {}", "HCL-05"},
+		{"HCL-05 JSON", `{"image": {"a": {}}}`, "HCL-05"},
+		{"HCL-05 giant", strings.Repeat("# x\n", 300_000), "HCL-05"},
+		{"HCL-05 attributes", "locals {\n" + many.String() + many.String() + "}\n", ""},
+		{"HCL-05 heredoc", "image \"a\" { workdir = <<E\n", ""},
+		{"HCL-05 dynamic", "image \"a\" {\n dynamic \"copy\" {}\n}\n", "Unknown word"},
+		{"HCL-06 NUL in argv", "image \"a\" { command = [\"a\\u0000b\"] }", "NUL"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			path := filepath.Join(dir, "r.hcl")
+			if err := errors.Join(os.WriteFile(path, []byte(row.src), 0o644), os.WriteFile(filepath.Join(dir, "x.txt"), bytes.Repeat([]byte("a"), 10_000), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			_, err := Load(path, Options{})
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			var d *Diagnostics
+			if !errors.As(err, &d) {
+				t.Fatalf("it was accepted, or ended otherwise: %v", err)
+			}
+			text := fmt.Sprintf("%+v", d.JSON())
+			if !strings.Contains(strings.ToLower(text), strings.ToLower(row.want)) {
+				t.Errorf("no %q in %.300s", row.want, text)
+			}
+			if took > 10*time.Second {
+				t.Errorf("it took %v", took) // two seconds on a machine that does nothing else
+			}
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 256<<20 {
+				t.Errorf("it allocated %d MB", grown>>20)
+			}
+		})
+	}
+}
+
+func TestVariablesComeFromFlagsThenEnvironment(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.hcl")
+	if err := os.WriteFile(path, []byte("variable \"w\" { default = \"/a\" }\nimage \"a\" { workdir = var.w }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	env := func(n string) (string, bool) { return "/env", n == "FORGE_VAR_w" }
+	for _, row := range []struct {
+		o    Options
+		want string
+	}{{Options{}, "/a"}, {Options{Env: env}, "/env"}, {Options{Env: env, Vars: map[string]string{"w": "/flag"}}, "/flag"}} {
+		f, err := Load(path, row.o)
+		if err != nil || f.Images[0].Workdir != row.want {
+			t.Errorf("got %v, want %s", err, row.want)
+		}
+	}
+	if _, err := Load(path, Options{Vars: map[string]string{"v": "x"}}); err == nil {
+		t.Error("an unknown variable was taken")
+	}
+}
+
+func TestProblemPointsAtTheValue(t *testing.T) {
+	f, err := Load("testdata/valid/complete.hcl", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d *Diagnostics
+	if err := f.Problem(f.Images[0], "pytorch.driver", "Driver too old", "It is."); !errors.As(err, &d) || d.JSON()[0].Line != 17 {
+		t.Errorf("%v", d.JSON())
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, kind := range []string{"valid", "error"} {
+		paths, _ := filepath.Glob("testdata/" + kind + "/*.hcl")
+		for _, p := range paths {
+			src, err := os.ReadFile(p)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(src)
+		}
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, src []byte) {
+		file, err := parse(filepath.Join(dir, "r.hcl"), src, Options{})
+		if err == nil && len(file.Images) == 0 {
+			t.Fatal("a recipe without an image was accepted")
+		}
+	})
+}

@@ -1,0 +1,32 @@
+imagine "x" {} # ERROR: Unknown block
+image "Bad Name" { # ERROR: Invalid image name
+  platfrom = "linux/amd64" # ERROR: Unknown word
+  platform = "linux/amd46" # ERROR: Unknown platform
+  service "jupyter" {} # ERROR: Not supported yet
+  model "m" {} # ERROR: Not supported yet
+  sign { # ERROR: Not supported yet
+  }
+  pytorch {
+    version = "2.9.1+cu128" # ERROR: Invalid torch version
+    gpus    = ["A100", "A1000000"] # ERROR: Unknown GPU
+    driver  = "new" # ERROR: Invalid driver version
+  }
+  python {
+    version = "3.12" # ERROR: Python is not in the base
+    requirements = ["numpy", "x @ https://h.example/x.whl"] # ERROR: Invalid requirement
+  }
+  user {
+    uid = 0 # ERROR: Invalid uid
+    groups = ["vidio"] # ERROR: Unknown group
+  }
+  slim { drop = ["header"] } # ERROR: Unknown rule
+  start { no_gpu = "go" } # ERROR: Unknown outcome
+  env = { LD_PRELOAD = "/x.so" } # ERROR: Variable is not the recipe's
+  ports = [0] # ERROR: Wrong kind of value
+  workdir = "app" # ERROR: Invalid path
+  writable = ["/usr/lib/forge"] # ERROR: Path is taken
+  copy "../secrets" { to = "/x" } # ERROR: Copy from outside
+  copy "nothing-here" { to = "/x" } # ERROR: Copy of nothing
+  test "t" { command = [] } # ERROR: Test without a command
+  command = ["ghp_012345678901234567890123456789abcdef"] # ERROR: Secret in the recipe
+}
