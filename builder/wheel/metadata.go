@@ -47,6 +47,13 @@ func parseHeaders(data []byte, file, id string) ([]header, error) {
 		return nil, refuse(id, file, -1, "%s is not UTF-8", file)
 	}
 	var hs []header
+	var folded []string // further lines of the last field
+	end := func() {
+		if len(folded) > 0 {
+			hs[len(hs)-1].value += "\n" + strings.Join(folded, "\n")
+			folded = nil
+		}
+	}
 	text := string(data)
 	for n := 1; text != ""; n++ {
 		var line string
@@ -62,19 +69,20 @@ func parseHeaders(data []byte, file, id string) ([]header, error) {
 			if len(hs) == 0 {
 				return nil, refuse(id, file, -1, "%s starts with a continuation line", file)
 			}
-			last := &hs[len(hs)-1]
-			if lineFields[last.key] && strings.TrimSpace(line) != "" {
-				return nil, refuse(id, file, -1, "%s line %d continues %s, which must stand on one line", file, n, q(last.key))
+			if last := hs[len(hs)-1]; lineFields[last.key] && strings.TrimSpace(line) != "" {
+				return nil, refuse(id, file, -1, "%s line %d continues %s, which must stand on one line", file, n, q(hs[len(hs)-1].key))
 			}
-			last.value += "\n" + strings.TrimSpace(line)
+			folded = append(folded, strings.TrimSpace(line))
 			continue
 		}
 		key, value, ok := strings.Cut(line, ":")
 		if !ok || key == "" || strings.ContainsAny(key, " \t") {
 			return nil, refuse(id, file, -1, "%s line %d is no field: %s", file, n, q(line))
 		}
+		end()
 		hs = append(hs, header{strings.ToLower(key), strings.TrimSpace(value)})
 	}
+	end()
 	return hs, nil
 }
 

@@ -363,6 +363,10 @@ func TestMetadata(t *testing.T) {
 			wantID(t, err, tt.id)
 		})
 	}
+	folded, err := ParseMetadata([]byte("License: a\n        b\n\t\n  c\nSummary: s\n" + demoMetadata))
+	if err != nil || folded.License != "a\nb\n\nc" || folded.Summary != "s" {
+		t.Fatalf("%+v %v", folded, err)
+	}
 	m, err := ParseMetadata([]byte("Requires-Dist: a\nProvides-Extra: x\n" + demoMetadata + "Requires-Dist: b\n"))
 	if err != nil || len(m.RequiresDist) != 1 || len(m.Extras) != 1 {
 		t.Fatal(m, err)
