@@ -156,7 +156,9 @@ func (d *download) begin(a *answer, have int64, validator string) error {
 	case a.StatusCode == 206:
 		start, total := contentRange(a.Header.Get("Content-Range"))
 		tag := a.Header.Get("ETag")
-		if start != have || (d.w.size >= 0 && total >= 0 && total != d.w.size) || (strings.HasPrefix(validator, `"`) && tag != "" && tag != validator) {
+		// Without a hash to judge the whole, only the same tag will do.
+		other := strings.HasPrefix(validator, `"`) && tag != validator && (tag != "" || d.w.sum == "")
+		if other || start != have || (d.w.size >= 0 && total >= 0 && total != d.w.size) {
 			return again()
 		}
 		d.pieced = true

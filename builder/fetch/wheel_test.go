@@ -580,17 +580,19 @@ func TestDownloadHashesForItself(t *testing.T) { // field facts 4.2
 			t.Errorf("got %+v, %v", d, err)
 		}
 	})
-	t.Run("pieces of two files without a hash to judge them", func(t *testing.T) {
-		w := newWorld(t)
-		w.leave(sumOf([]byte("url https://a.test/files/"+torch.name)), "TORCH", `"v0"`)
-		w.host("a.test", func(rw http.ResponseWriter, r *http.Request) {
-			r.Header.Del("If-Range") // which this server does not know
-			ranged(torch.content, `"v1"`)(rw, r)
+	for _, tag := range []string{`"v1"`, ""} {
+		t.Run("pieces of two files without a hash to judge them, tag "+tag, func(t *testing.T) {
+			w := newWorld(t)
+			w.leave(sumOf([]byte("url https://a.test/files/"+torch.name)), "TORCH", `"v0"`)
+			w.host("a.test", func(rw http.ResponseWriter, r *http.Request) {
+				r.Header.Del("If-Range") // which this server does not know
+				ranged(torch.content, tag)(rw, r)
+			})
+			if d, err := w.f.Download(context.Background(), row("", -1), nil); err != nil || d.SHA256 != torch.sum() {
+				t.Errorf("got %+v, %v", d, err)
+			}
 		})
-		if d, err := w.f.Download(context.Background(), row("", -1), nil); err != nil || d.SHA256 != torch.sum() {
-			t.Errorf("got %+v, %v", d, err)
-		}
-	})
+	}
 	t.Run("yanked", func(t *testing.T) {
 		w := newWorld(t)
 		w.host("a.test", serve(torch.content))
