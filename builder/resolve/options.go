@@ -3,22 +3,31 @@ package resolve
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/builder/store"
 )
 
+// Options says what a choice may use.
 type Options struct {
-	Store      *store.Store
-	Fetch      *fetch.Fetcher
-	Dir        string
-	AsOf       time.Time
-	UpgradeAll bool
-	Upgrade    []string
-	Env        func(string) string
-	Home       string
-	Progress   func(string)
+	Store       *store.Store
+	Fetch       *fetch.Fetcher
+	AsOf        time.Time // nothing published later is considered; zero: no limit
+	UpgradeAll  bool
+	UpgradeBase bool     // every Debian package is chosen anew
+	Upgrade     []string // normalised names that are chosen anew
+	Env         func(string) string
+	Progress    func(string)
 }
+
+// upgrades says whether a name is chosen anew.
+func (o Options) upgrades(name string) bool { return o.UpgradeAll || slices.Contains(o.Upgrade, name) }
+
+// InputError is a recipe's wish that cannot be met.
+type InputError struct{ Reason string }
+
+func (e *InputError) Error() string { return e.Reason }
 
 func sum(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }

@@ -1,242 +1,258 @@
 package resolve
 
 import (
-	"archive/zip"
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"sort"
 	"strings"
-	"sync"
 
-	"github.com/BurntSushi/toml"
-
-	"github.com/forge-build/forge/builder/convert"
-	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/builder/wheel"
 	"github.com/forge-build/forge/recipes"
-	"github.com/forge-build/forge/recipes/cuda"
 	"github.com/forge-build/forge/recipes/lock"
 )
 
-type UVError struct{ Reason string }
-
-func (e *UVError) Error() string { return e.Reason }
-
-type InputError struct{ Reason string }
-
-func (e *InputError) Error() string { return e.Reason }
-
+// Resolution is what was chosen for a recipe's Python part.
 type Resolution struct {
-	Wheels []lock.Wheel
+	Wheels []lock.Wheel // sorted by name
 	Python lock.Python
-	Notes  []string
+	Notes  []string // whole sentences, for the person who locks
 }
 
-func uvPath(ctx context.Context, o Options) (string, error) {
-	p := filepath.Join(o.Store.Dir(), "uv-0.13.9")
-	if _, err := os.Stat(p); err == nil {
-		return p, nil
-	}
-	dir, err := os.MkdirTemp("", "uv")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(dir)
-	c := exec.CommandContext(ctx, "python3", "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:", "-d", dir, "uv==0.13.9")
-	if b, err := c.CombinedOutput(); err != nil {
-		return "", &UVError{fmt.Sprintf("finding uv: %s", b)}
-	}
-	m, _ := filepath.Glob(filepath.Join(dir, "*.whl"))
-	z, err := zip.OpenReader(m[0])
-	if err != nil {
-		return "", err
-	}
-	defer z.Close()
-	for _, f := range z.File {
-		if strings.HasSuffix(f.Name, "/scripts/uv") {
-			r, err := f.Open()
-			if err != nil {
-				return "", err
-			}
-			b := new(bytes.Buffer)
-			if _, err := b.ReadFrom(r); err != nil {
-				return "", err
-			}
-			return p, os.WriteFile(p, b.Bytes(), 0o755)
-		}
-	}
-	return "", &UVError{"no uv in the wheel"}
-}
+// glibcs are the versions of the suites' libc6, which decide which wheels run.
+var glibcs = map[string]string{"trixie": "2.41"}
 
-func Python(ctx context.Context, im *recipes.Image, li, prev *lock.Image, o Options) (*Resolution, error) {
-	uv, err := uvPath(ctx, o)
+// Python chooses the wheels of an image. before may be nil; what it holds stays unless the
+// recipe or o says otherwise.
+func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Options) (*Resolution, error) {
+	suite := im.Debian.Suite
+	version := recipes.Suites[suite]
+	res := &Resolution{Python: lock.Python{Version: version, Interpreter: "/usr/bin/python" + version}}
+	wants := requirements(im)
+	if len(wants) == 0 {
+		return res, nil
+	}
+	tool, err := findUV(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	o.Fetch.AskDefaultIndex = func(ctx context.Context) (string, error) {
-		c := exec.CommandContext(ctx, uv, "pip", "compile", "--no-config", "--no-header", "--emit-index-url", "-")
-		c.Stdin = strings.NewReader("")
-		b, err := c.Output()
-		if err != nil {
-			return "", err
-		}
-		for _, l := range strings.Split(string(b), "\n") {
-			if u, ok := strings.CutPrefix(l, "--index-url "); ok {
-				return u, nil
-			}
-		}
-		return "", fmt.Errorf("uv said %q", b)
-	}
-	root, err := o.Fetch.IndexURL(ctx, "default", im)
-	if err != nil {
-		return nil, err
-	}
-	p := &proxy{fetch: o.Fetch, root: root, pages: map[string]fetch.Page{}}
-	url, stop, err := p.serve()
+	o.Fetch.AskDefaultIndex = tool.defaultIndex
+	x := newIndex(im, o)
+	url, stop, err := x.serve()
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
-	reqs := append([]string{}, im.Python.Requirements...)
-	if im.PyTorch != nil {
-		r := "torch"
-		if im.PyTorch.Version != "" {
-			r += "==" + im.PyTorch.Version
-		}
-		reqs = append(reqs, r)
+	versions, err := choose(ctx, tool, url, im, wants, before, o)
+	if x.err != nil {
+		return nil, x.err
 	}
-	plat := "x86_64-manylinux_2_40"
-	if im.Platform == "linux/arm64" {
-		plat = "aarch64-manylinux_2_40"
-	}
-	c := exec.CommandContext(ctx, uv, "pip", "compile", "--no-config", "--no-header", "--only-binary", ":all:", "--python-platform", plat, "--python-version", "3.13", "--format", "pylock.toml", "--default-index", url, "-")
-	c.Stdin = strings.NewReader(strings.Join(reqs, "\n"))
-	var stderr bytes.Buffer
-	c.Stderr = &stderr
-	b, err := c.Output()
 	if err != nil {
-		return nil, fmt.Errorf("uv: %s", stderr.String())
+		return nil, x.explain(err, version)
 	}
-	var py struct {
-		Packages []struct {
-			Name, Version string
-			Wheels        []struct{ URL string }
+	requires := map[string][]string{}
+	for _, name := range sortedKeys(versions) {
+		w, needs, err := x.take(ctx, name, versions[name], version, glibcs[suite])
+		if err != nil {
+			return nil, err
 		}
-	}
-	if err := toml.Unmarshal(b, &py); err != nil {
-		return nil, err
-	}
-	res := &Resolution{Python: lock.Python{Version: "3.13", Interpreter: "/usr/bin/python3.13"}}
-	for _, q := range py.Packages {
-		var names []string
-		for _, w := range q.Wheels {
-			names = append(names, w.URL[strings.LastIndex(w.URL, "/")+1:])
+		w.Requested = requested(wants, name)
+		requires[name] = needs
+		for _, n := range w.Notes {
+			res.Notes = append(res.Notes, w.File+": "+n)
 		}
-		sort.Strings(names)
-		for _, f := range p.pages[q.Name].Files {
-			if f.Name != names[len(names)-1] {
-				continue
+		res.Wheels = append(res.Wheels, w)
+	}
+	for i := range res.Wheels {
+		for _, by := range sortedKeys(requires) {
+			if slices.Contains(requires[by], res.Wheels[i].Name) {
+				res.Wheels[i].RequiredBy = append(res.Wheels[i].RequiredBy, by)
 			}
-			o.Progress("downloading " + f.Name)
-			d, err := o.Fetch.Download(ctx, f, im.Python.Accepts)
-			if err != nil {
-				return nil, err
-			}
-			req := false
-			for _, r := range reqs {
-				if strings.HasPrefix(r, q.Name) {
-					req = true
-				}
-			}
-			res.Wheels = append(res.Wheels, lock.Wheel{Name: q.Name, Version: q.Version, File: f.Name, Index: "default", Size: d.Size, SHA256: d.SHA256, Requested: req, Notes: d.Notes})
 		}
 	}
 	return res, nil
 }
 
-type proxy struct {
-	fetch *fetch.Fetcher
-	root  string
-	mu    sync.Mutex
-	pages map[string]fetch.Page
+// requirements are the recipe's, and torch.
+func requirements(im *recipes.Image) []string {
+	wants := slices.Clone(im.Python.Requirements)
+	if p := im.PyTorch; p != nil {
+		torch := "torch"
+		if strings.Count(p.Version, ".") == 1 {
+			torch += "==" + p.Version + ".*"
+		} else if p.Version != "" {
+			torch += "==" + p.Version
+		}
+		wants = append(wants, torch)
+	}
+	return wants
 }
 
-func (p *proxy) serve() (string, func(), error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
+var leading = regexp.MustCompile(`^[A-Za-z0-9._-]+`)
+
+func requested(wants []string, name string) bool {
+	for _, w := range wants {
+		if wheel.NormalizeName(leading.FindString(strings.TrimSpace(w))) == name {
+			return true
+		}
 	}
-	srv := &http.Server{Handler: p}
-	go srv.Serve(l)
-	return "http://" + l.Addr().String() + "/simple", func() { srv.Close() }, nil
+	return false
 }
 
-func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name := strings.Trim(strings.TrimPrefix(r.URL.Path, "/simple/"), "/")
-	pg, err := p.fetch.Project(r.Context(), p.root, name)
+// choose has uv choose one version for each name. Locked versions are its preferences: it
+// keeps them as long as they fit.
+func choose(ctx context.Context, tool *uv, url string, im *recipes.Image, wants []string, before *lock.Image, o Options) (map[string]string, error) {
+	dir, err := os.MkdirTemp("", "forge-lock-")
 	if err != nil {
-		http.Error(w, err.Error(), 404)
-		return
+		return nil, err
 	}
-	p.mu.Lock()
-	p.pages[wheel.NormalizeName(name)] = pg
-	p.mu.Unlock()
-	files := []map[string]any{}
-	for _, f := range pg.Files {
-		if !strings.HasSuffix(f.Name, ".whl") {
+	defer os.RemoveAll(dir)
+	preferences := filepath.Join(dir, "preferences.txt")
+	var lines strings.Builder
+	if before != nil && !o.UpgradeAll {
+		for _, w := range before.Wheels {
+			if !o.upgrades(w.Name) {
+				fmt.Fprintf(&lines, "%s==%s\n", w.Name, w.Version)
+			}
+		}
+	}
+	if err := os.WriteFile(preferences, []byte(lines.String()), 0o600); err != nil {
+		return nil, err
+	}
+	arch := map[string]string{"linux/amd64": "x86_64", "linux/arm64": "aarch64"}[im.Platform]
+	_, glibc, _ := strings.Cut(glibcs[im.Debian.Suite], ".")
+	out, err := tool.run(ctx, strings.Join(wants, "\n")+"\n", "pip", "compile", "--no-header", "--no-annotate", "--only-binary", ":all:",
+		"--python-platform", arch+"-manylinux_2_"+min(glibc, "40"), "--python-version", recipes.Suites[im.Debian.Suite], "--default-index", url,
+		"--output-file", preferences, "-")
+	if err != nil {
+		return nil, err
+	}
+	versions := map[string]string{}
+	for _, line := range strings.Split(out, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
 			continue
 		}
-		m := map[string]any{"filename": f.Name, "url": f.URL, "hashes": map[string]string{"sha256": f.SHA256}, "yanked": f.Yanked}
-		if f.RequiresPython != "" {
-			m["requires-python"] = f.RequiresPython
+		name, version, ok := strings.Cut(line, "==")
+		version, _, _ = strings.Cut(version, " ")
+		if !ok {
+			return nil, &InputError{fmt.Sprintf("uv answers with a line that is no name and version: %+q", line)}
 		}
-		if f.HasMetadata {
-			m["core-metadata"] = map[string]string{"sha256": f.MetadataSHA256}
-		}
-		if f.Size > 0 {
-			m["size"] = f.Size
-		}
-		files = append(files, m)
+		versions[wheel.NormalizeName(name)] = version
 	}
-	w.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
-	json.NewEncoder(w).Encode(map[string]any{"meta": map[string]string{"api-version": "1.1"}, "name": name, "files": files})
+	return versions, nil
 }
 
-func Base(ctx context.Context, im *recipes.Image, o Options) (*lock.Base, error) {
-	return nil, fmt.Errorf("base images are not read")
+// take downloads the wheel of a version that fits best, and reads what it requires.
+func (x *index) take(ctx context.Context, name, version, python, glibc string) (lock.Wheel, []string, error) {
+	p, err := x.page(ctx, name)
+	if err != nil {
+		return lock.Wheel{}, nil, err
+	}
+	var best string
+	var rank []int
+	for _, file := range sortedKeys(p.files) {
+		f, err := wheel.ParseFileName(file)
+		if err != nil || !sameVersion(f.Version, version) || !wheel.Supported(f.Tags, python, x.im.Platform, glibc) {
+			continue
+		}
+		if r := rankOf(f, python); best == "" || slices.Compare(r, rank) > 0 {
+			best, rank = file, r
+		}
+	}
+	if best == "" {
+		return lock.Wheel{}, nil, &InputError{fmt.Sprintf("%s %s has no wheel for Python %s on %s", name, version, python, x.im.Platform)}
+	}
+	if x.o.Progress != nil {
+		x.o.Progress("downloading " + best)
+	}
+	d, err := x.o.Fetch.Download(ctx, p.files[best], x.im.Python.Accepts)
+	if err != nil {
+		return lock.Wheel{}, nil, err
+	}
+	needs, err := requiresOf(d.Path, best)
+	if err != nil {
+		return lock.Wheel{}, nil, err
+	}
+	return lock.Wheel{Name: name, Version: version, File: best, Index: p.index, Size: d.Size, SHA256: d.SHA256, Notes: d.Notes}, needs, nil
 }
 
-func Derive(im *recipes.Image, li *lock.Image, made []convert.Made) (lock.Derived, error) {
-	var d lock.Derived
-	for _, m := range made {
-		if m.CUDA != "" {
-			d.CUDA, _ = cuda.Highest(append([]string{m.CUDA}, strings.Fields(d.CUDA)...)...)
+// sameVersion compares a file name's version with uv's, which is normalised (PEP 440).
+func sameVersion(file, version string) bool {
+	a, errA := wheel.NormalizeVersion(strings.ReplaceAll(file, "_", "-"))
+	b, errB := wheel.NormalizeVersion(version)
+	return errA == nil && errB == nil && a == b
+}
+
+// rankOf orders the wheels of one version: the interpreter's own before the stable ABI
+// before pure ones, then newer platforms, then the build tag (PEP 427).
+func rankOf(f wheel.FileName, python string) []int {
+	cp := "cp" + strings.ReplaceAll(python, ".", "")
+	rank := []int{0, 0, 0}
+	for _, t := range f.Tags {
+		kind := 0
+		switch {
+		case t.Python == cp && t.ABI == cp:
+			kind = 3
+		case t.ABI == "abi3":
+			kind = 2
+		case t.Platform != "any":
+			kind = 1
 		}
-		if m.Torch != "" {
-			d.Torch = m.Torch
+		minor := 0
+		fmt.Sscanf(t.Platform, "manylinux_2_%d_", &minor)
+		rank[0], rank[1] = max(rank[0], kind), max(rank[1], minor)
+	}
+	fmt.Sscanf(f.Build, "%d", &rank[2])
+	return rank
+}
+
+// requiresOf reads the names that a wheel requires without an extra. Whether a name is
+// locked says whether its marker held.
+func requiresOf(path, file string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	w, err := wheel.Open(f, info.Size(), file)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, r := range w.Metadata.RequiresDist {
+		if _, marker, _ := strings.Cut(r, ";"); strings.Contains(marker, "extra") {
+			continue
 		}
-		d.Unpacked += m.Layer.Unpacked
+		names = append(names, wheel.NormalizeName(leading.FindString(r)))
 	}
-	for _, w := range li.Wheels {
-		d.Compressed += w.Size
-	}
-	if d.CUDA == "" || im.PyTorch == nil {
-		return d, nil
-	}
-	v, _ := cuda.MinimumDriver(d.CUDA)
-	r, _ := cuda.Recommended(d.CUDA)
-	d.Driver, d.Recommended = v.String(), r.String()
-	if row, ok := cuda.Torch(im.PyTorch.Version, "", "amd64"); ok {
-		for _, s := range row.SM {
-			d.SM = append(d.SM, s.String())
+	return names, nil
+}
+
+// explain adds to uv's words which names have no wheel at all.
+func (x *index) explain(err error, python string) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, name := range sortedKeys(x.pages) {
+		if p := x.pages[name]; len(p.files) == 0 && p.sdists > 0 {
+			return &InputError{fmt.Sprintf("%s has only source distributions, and forge runs no setup code: build a wheel of it for Python %s, or choose a version or Python that has one (%s)", name, python, err)}
 		}
 	}
-	return d, nil
+	return err
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
 }

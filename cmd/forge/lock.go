@@ -138,18 +138,12 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	if li.Init, err = builder.LockInit(im.Platform); err != nil {
 		return nil, err
 	}
-	if im.Base != nil {
-		w.t.say("%s: reading the base image", im.Name)
-		li.Base, err = resolve.Base(ctx, im, ro)
-	} else {
-		w.t.say("%s: choosing Debian packages", im.Name)
-		li.Debian, err = resolve.Debian(ctx, im, before, ro)
-	}
-	if err != nil {
+	w.t.say("%s: choosing Debian packages", im.Name)
+	if li.Debian, err = resolve.Debian(ctx, im, before, ro); err != nil {
 		return nil, err
 	}
 	w.t.say("%s: choosing wheels", im.Name)
-	chosen, err := resolve.Python(ctx, im, li, before, ro)
+	chosen, err := resolve.Python(ctx, im, before, ro)
 	if err != nil {
 		return nil, err
 	}

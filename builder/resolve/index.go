@@ -1,0 +1,173 @@
+package resolve
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/forge-build/forge/builder/fetch"
+	"github.com/forge-build/forge/builder/wheel"
+	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/cuda"
+)
+
+// index is the one index that uv sees.
+type index struct {
+	im     *recipes.Image
+	o      Options
+	secret string // first part of every path: other users of this host have no business here
+
+	mu    sync.Mutex
+	pages map[string]page // by normalised name
+	err   error           // the first that was not "no such project"
+}
+
+// page is what the bound index says about a name, wheels only.
+type page struct {
+	index  string // its name in the lock
+	files  map[string]fetch.PageFile
+	sdists int
+}
+
+func newIndex(im *recipes.Image, o Options) *index {
+	return &index{im: im, o: o, secret: rand.Text(), pages: map[string]page{}}
+}
+
+// serve starts the server on a loopback port; stop ends it.
+func (x *index) serve() (url string, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("serving the index: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /"+x.secret+"/simple/{name}/", x.project)
+	mux.HandleFunc("GET /"+x.secret+"/files/{name}/{file}", x.file)
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = s.Serve(l) }() // it ends with Close
+	return "http://" + l.Addr().String() + "/" + x.secret + "/simple", func() { _ = s.Close() }, nil
+}
+
+// torchFamily are the names that PyTorch's own index has for each CUDA variant.
+var torchFamily = map[string]bool{"torch": true, "torchvision": true, "torchaudio": true, "triton": true, "pytorch-triton": true}
+
+// bound names the index that a name comes from.
+func (x *index) bound(name string) string {
+	p := x.im.PyTorch
+	if p == nil || p.CUDA == "" || !torchFamily[name] {
+		return "default"
+	}
+	if row, ok := cuda.Torch(p.Version, "", x.im.Platform); ok && row.CUDA == p.CUDA {
+		return "default"
+	}
+	if p.CUDA == "cpu" {
+		return "pytorch-cpu"
+	}
+	return "pytorch-cu" + strings.ReplaceAll(p.CUDA, ".", "")
+}
+
+// page asks the bound index once for each name.
+func (x *index) page(ctx context.Context, name string) (page, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if p, ok := x.pages[name]; ok {
+		return p, nil
+	}
+	p := page{index: x.bound(name), files: map[string]fetch.PageFile{}}
+	url, err := x.o.Fetch.IndexURL(ctx, p.index, x.im)
+	if err != nil {
+		return p, err
+	}
+	found, err := x.o.Fetch.Project(ctx, url, name)
+	if err != nil {
+		return p, err
+	}
+	for _, f := range found.Files {
+		switch {
+		case !strings.HasSuffix(f.Name, ".whl"):
+			p.sdists++
+		case !x.o.AsOf.IsZero() && (f.Uploaded.IsZero() || f.Uploaded.After(x.o.AsOf)):
+		default:
+			p.files[f.Name] = f
+		}
+	}
+	x.pages[name] = p
+	return p, nil
+}
+
+// fail keeps the first failure; that an index lacks a project is none.
+func (x *index) fail(w http.ResponseWriter, err error) {
+	var gone *fetch.GoneError
+	if !errors.As(err, &gone) {
+		x.mu.Lock()
+		if x.err == nil {
+			x.err = err
+		}
+		x.mu.Unlock()
+		http.Error(w, "the index behind forge fails", http.StatusBadGateway)
+		return
+	}
+	http.NotFound(w, nil)
+}
+
+// project answers a project's page (PEP 691).
+func (x *index) project(w http.ResponseWriter, r *http.Request) {
+	name := wheel.NormalizeName(r.PathValue("name"))
+	p, err := x.page(r.Context(), name)
+	if err != nil {
+		x.fail(w, err)
+		return
+	}
+	files := []map[string]any{}
+	for _, f := range p.files {
+		m := map[string]any{"filename": f.Name, "url": "../../files/" + name + "/" + f.Name, "hashes": map[string]string{}, "yanked": f.Yanked}
+		if f.RequiresPython != "" {
+			m["requires-python"] = f.RequiresPython
+		}
+		if f.HasMetadata {
+			m["core-metadata"] = true
+		}
+		if f.Size >= 0 {
+			m["size"] = f.Size
+		}
+		files = append(files, m)
+	}
+	w.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"meta": map[string]string{"api-version": "1.1"}, "name": name, "files": files}) // uv sees a cut answer
+}
+
+// file answers a wheel's metadata (PEP 658), or the wheel itself when the index has none.
+func (x *index) file(w http.ResponseWriter, r *http.Request) {
+	name, file := r.PathValue("name"), r.PathValue("file")
+	p, err := x.page(r.Context(), name)
+	if err != nil {
+		x.fail(w, err)
+		return
+	}
+	if f, ok := p.files[strings.TrimSuffix(file, ".metadata")]; ok && strings.HasSuffix(file, ".metadata") {
+		b, err := x.o.Fetch.Metadata(r.Context(), f)
+		if err != nil {
+			x.fail(w, err)
+			return
+		}
+		_, _ = w.Write(b) // uv sees a cut answer
+		return
+	}
+	f, ok := p.files[file]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	d, err := x.o.Fetch.Download(r.Context(), f, x.im.Python.Accepts)
+	if err != nil {
+		x.fail(w, err)
+		return
+	}
+	http.ServeFile(w, r, d.Path)
+}
