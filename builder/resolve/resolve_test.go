@@ -1,0 +1,312 @@
+package resolve
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/forge-build/forge/builder/convert"
+	"github.com/forge-build/forge/builder/fetch"
+	"github.com/forge-build/forge/builder/store"
+	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/lock"
+)
+
+// shelf is an index of the tests' own: files by project.
+type shelf struct {
+	*httptest.Server
+	files map[string]map[string][]byte
+	lies  map[string]string // file → sha256 that the page states
+	asked map[string]int
+}
+
+func newShelf(t *testing.T) *shelf {
+	s := &shelf{files: map[string]map[string][]byte{}, lies: map[string]string{}, asked: map[string]int{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+		switch {
+		case len(parts) == 2 && parts[0] == "simple" && s.files[parts[1]] != nil:
+			s.asked[parts[1]]++
+			s.page(w, parts[1])
+		case len(parts) == 3 && parts[0] == "f" && s.files[parts[1]][parts[2]] != nil:
+			_, _ = w.Write(s.files[parts[1]][parts[2]])
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *shelf) page(w http.ResponseWriter, project string) {
+	var files []map[string]any
+	for name, content := range s.files[project] {
+		h := sum(content)
+		if lie := s.lies[name]; lie != "" {
+			h = lie
+		}
+		files = append(files, map[string]any{"filename": name, "url": s.URL + "/f/" + project + "/" + name, "hashes": map[string]string{"sha256": h}, "size": len(content)})
+	}
+	w.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"meta": map[string]string{"api-version": "1.1"}, "name": project, "files": files})
+}
+
+// add puts a small wheel on the shelf.
+func (s *shelf) add(name, version string, requires ...string) {
+	info := name + "-" + version + ".dist-info"
+	meta := fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\n", name, version)
+	for _, r := range requires {
+		meta += "Requires-Dist: " + r + "\n"
+	}
+	content := map[string]string{name + ".py": "x = 1\n", info + "/METADATA": meta, info + "/WHEEL": "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	record := ""
+	put := func(file, text string) {
+		h := &zip.FileHeader{Name: file, Method: zip.Store, CRC32: crc32.ChecksumIEEE([]byte(text)), CompressedSize64: uint64(len(text)), UncompressedSize64: uint64(len(text))}
+		h.SetMode(0o644)
+		w, err := z.CreateRaw(h)
+		if err != nil {
+			panic(err)
+		}
+		_, _ = w.Write([]byte(text))
+	}
+	for _, file := range []string{name + ".py", info + "/METADATA", info + "/WHEEL"} {
+		put(file, content[file])
+		h := sha256.Sum256([]byte(content[file]))
+		record += fmt.Sprintf("%s,sha256=%s,%d\n", file, base64.RawURLEncoding.EncodeToString(h[:]), len(content[file]))
+	}
+	put(info+"/RECORD", record+info+"/RECORD,,\n")
+	if err := z.Close(); err != nil {
+		panic(err)
+	}
+	s.put(name, fmt.Sprintf("%s-%s-py3-none-any.whl", name, version), b.Bytes())
+}
+
+func (s *shelf) put(project, file string, content []byte) {
+	if s.files[project] == nil {
+		s.files[project] = map[string][]byte{}
+	}
+	s.files[project][file] = content
+}
+
+// tools is one store for all tests of this run: uv is unpacked once.
+var tools = func() string {
+	dir, err := os.MkdirTemp("", "forge-resolve-test-")
+	if err != nil {
+		panic(err)
+	}
+	return filepath.Join(dir, "store")
+}()
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	os.RemoveAll(filepath.Dir(tools))
+	os.Exit(code)
+}
+
+func options(t *testing.T, s *shelf) Options {
+	t.Helper()
+	st, err := store.Open(tools)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := func(name string) string {
+		if name == "FORGE_INDEX_URL" {
+			return s.URL + "/simple"
+		}
+		return ""
+	}
+	set, err := fetch.Host(env, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{Store: st, Fetch: fetch.New(st, set, nil), Env: env}
+}
+
+func image(requirements ...string) *recipes.Image {
+	return &recipes.Image{Name: "a", Platform: "linux/amd64", Debian: &recipes.Debian{Suite: "trixie"}, Python: recipes.Python{Requirements: requirements}}
+}
+
+func chosenBy(t *testing.T, im *recipes.Image, before *lock.Image, o Options) []lock.Wheel {
+	t.Helper()
+	r, err := Python(context.Background(), im, before, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Wheels
+}
+
+func brief(wheels []lock.Wheel) []string {
+	var out []string
+	for _, w := range wheels {
+		s := w.Name + " " + w.Version
+		if w.Requested {
+			s += " requested"
+		}
+		if len(w.RequiredBy) > 0 {
+			s += " by " + strings.Join(w.RequiredBy, ",")
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func TestTransitiveNamesAreChosenAndSayWhoAsked(t *testing.T) {
+	s := newShelf(t)
+	s.add("alpha", "1.0", "beta>=1", `gamma; sys_platform == "win32"`, `delta; extra == "more"`)
+	s.add("beta", "1.5")
+	s.add("gamma", "1.0")
+	s.add("delta", "1.0")
+	got := chosenBy(t, image("alpha"), nil, options(t, s))
+	if d := cmp.Diff([]string{"alpha 1.0 requested", "beta 1.5 by alpha"}, brief(got)); d != "" {
+		t.Error(d)
+	}
+	if w := got[1]; w.Index != "default" || w.File != "beta-1.5-py3-none-any.whl" || w.SHA256 != sum(s.files["beta"][w.File]) || w.Size != int64(len(s.files["beta"][w.File])) {
+		t.Errorf("%+v", w)
+	}
+	if s.asked["gamma"]+s.asked["delta"] > 0 {
+		t.Error("a name was asked for that nothing needs")
+	}
+}
+
+func TestWhatIsLockedStaysUntilItIsUpgraded(t *testing.T) {
+	s := newShelf(t)
+	s.add("alpha", "1.0", "beta")
+	s.add("beta", "1.0")
+	o := options(t, s)
+	before := &lock.Image{Wheels: chosenBy(t, image("alpha"), nil, o)}
+	s.add("alpha", "2.0", "beta")
+	s.add("beta", "2.0")
+	for _, row := range []struct {
+		name string
+		o    func(*Options)
+		reqs string
+		want []string
+	}{
+		{"nothing changed", func(*Options) {}, "alpha", []string{"alpha 1.0 requested", "beta 1.0 by alpha"}},
+		{"one name", func(o *Options) { o.Upgrade = []string{"beta"} }, "alpha", []string{"alpha 1.0 requested", "beta 2.0 by alpha"}},
+		{"everything", func(o *Options) { o.UpgradeAll = true }, "alpha", []string{"alpha 2.0 requested", "beta 2.0 by alpha"}},
+		{"the recipe says otherwise", func(*Options) {}, "alpha>=2", []string{"alpha 2.0 requested", "beta 1.0 by alpha"}},
+	} {
+		o := options(t, s)
+		row.o(&o)
+		if d := cmp.Diff(row.want, brief(chosenBy(t, image(row.reqs), before, o))); d != "" {
+			t.Errorf("%s: %s", row.name, d)
+		}
+	}
+}
+
+func TestOnlyASourceDistributionIsAnErrorThatNamesIt(t *testing.T) {
+	s := newShelf(t)
+	s.add("alpha", "1.0", "sourceonly")
+	s.put("sourceonly", "sourceonly-1.0.tar.gz", []byte("x"))
+	_, err := Python(context.Background(), image("alpha"), nil, options(t, s))
+	var input *InputError
+	if !errors.As(err, &input) || !strings.Contains(err.Error(), "sourceonly has only source distributions") {
+		t.Error(err)
+	}
+	if strings.Contains(err.Error(), "127.0.0.1") {
+		t.Errorf("forge's own address is in the message: %v", err)
+	}
+}
+
+func TestWhatDoesNotFitIsSaid(t *testing.T) {
+	s := newShelf(t)
+	s.add("alpha", "1.0", "beta>=2")
+	s.add("beta", "1.0")
+	_, err := Python(context.Background(), image("alpha"), nil, options(t, s))
+	var input *InputError
+	if !errors.As(err, &input) || !strings.Contains(err.Error(), "beta") {
+		t.Error(err)
+	}
+}
+
+func TestAnIndexThatContradictsTheBytesIsRefusedUnlessAccepted(t *testing.T) {
+	s := newShelf(t)
+	s.add("alpha", "1.1")
+	file := "alpha-1.1-py3-none-any.whl"
+	s.lies[file] = strings.Repeat("a", 64)
+	var wrong *fetch.HashError
+	if _, err := Python(context.Background(), image("alpha"), nil, options(t, s)); !errors.As(err, &wrong) {
+		t.Errorf("%v", err)
+	}
+	im := image("alpha")
+	im.Python.Accepts = []recipes.Accept{{File: file, SHA256: sum(s.files["alpha"][file]), Reason: "the mirror's page is old"}}
+	got := chosenBy(t, im, nil, options(t, s))
+	if len(got) != 1 || len(got[0].Notes) != 1 || !strings.Contains(got[0].Notes[0], "the mirror's page is old") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestNamesAreBoundToOneIndex(t *testing.T) {
+	im := image()
+	im.PyTorch = &recipes.PyTorch{Version: "2.9.1", CUDA: "12.6"}
+	x := newIndex(im, Options{})
+	for name, want := range map[string]string{"torch": "pytorch-cu126", "torchvision": "pytorch-cu126", "triton": "pytorch-cu126", "numpy": "default", "nvidia-cublas-cu12": "default"} {
+		if got := x.bound(name); got != want {
+			t.Errorf("%s comes from %s, want %s", name, got, want)
+		}
+	}
+	im.PyTorch.CUDA = "cpu"
+	if got := x.bound("torch"); got != "pytorch-cpu" {
+		t.Error(got)
+	}
+	im.PyTorch.CUDA = "12.8" // what the default index serves
+	if got := x.bound("torch"); got != "default" {
+		t.Error(got)
+	}
+}
+
+func TestTheLoopbackIndexAnswersNobodyElse(t *testing.T) {
+	s := newShelf(t)
+	s.add("alpha", "1.0")
+	x := newIndex(image("alpha"), options(t, s))
+	url, stop, err := x.serve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	root := url[:strings.Index(url, x.secret)]
+	for path, want := range map[string]int{"simple/alpha/": 404, "": 404, x.secret + "/simple/alpha/": 200, x.secret + "/simple/nothing/": 404, x.secret + "/files/alpha/../../x": 404} {
+		r, err := http.Get(root + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, r.StatusCode, want)
+		}
+	}
+}
+
+func TestDerive(t *testing.T) {
+	im := image()
+	im.PyTorch = &recipes.PyTorch{Driver: "525.60.13"}
+	made := []convert.Made{{Torch: "2.9.1+cu128", CUDA: "12.8", GLIBC: "2.27", Layer: lock.Layer{Kind: "wheels", Unpacked: 10}}, {GLIBC: "2.4", Layer: lock.Layer{Kind: "wheels", Unpacked: 5}}}
+	got, err := Derive(im, &lock.Image{Wheels: []lock.Wheel{{Size: 7}}}, made)
+	want := lock.Derived{CUDA: "12.8", Driver: "525.60.13", Recommended: "570.124.06", Torch: "2.9.1+cu128", GLIBC: "2.27", Compressed: 7, Unpacked: 15,
+		SM: []string{"7.0", "7.5", "8.0", "8.6", "9.0", "10.0", "12.0"}}
+	if err != nil || cmp.Diff(want, got) != "" {
+		t.Errorf("%v %s", err, cmp.Diff(want, got))
+	}
+	made[1].CUDA = "13.0" // one wheel of a newer major release raises the floor
+	var input *InputError
+	if _, err := Derive(im, &lock.Image{}, made); !errors.As(err, &input) || !strings.Contains(err.Error(), "CUDA 13.0 needs driver 580.65.06 or newer on Linux; this fleet floor is 525.60.13") {
+		t.Error(err)
+	}
+}
