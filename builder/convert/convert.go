@@ -18,8 +18,10 @@ import (
 	"github.com/forge-build/forge/recipes/lock"
 )
 
-// version changes whenever the same members would give other bytes, or another judgement.
-const version = 1
+// version changes whenever the same members would give other bytes or another judgement: a
+// slim rule, a launcher's text, what debian.Unpacker writes. Layers made before are then
+// made again.
+const version = 2
 
 // Options says where members come from and which codecs are wanted.
 type Options struct {
@@ -65,10 +67,12 @@ type Finding struct {
 
 // Made is a layer that this store has made from its members.
 type Made struct {
-	Layer    lock.Layer `json:"layer"` // with DiffID, Unpacked and Blobs as found
-	Index    string     `json:"index"` // sha256 of the encoded layer.Index, in the store
-	Removed  []Removed  `json:"removed,omitempty"`
-	Shared   []Shared   `json:"shared,omitempty"` // within this layer
+	Layer    lock.Layer `json:"layer"`             // with DiffID, Unpacked and Blobs as found
+	Index    string     `json:"index"`             // sha256 of the encoded layer.Index, in the store
+	Removed  []Removed  `json:"removed,omitempty"` // by slim
+	Omitted  []Removed  `json:"omitted,omitempty"` // of Debian packages: manuals, translations and the like, in every image
+	Notes    []string   `json:"notes,omitempty"`   // what was done in place of maintainer scripts
+	Shared   []Shared   `json:"shared,omitempty"`  // within this layer
 	Findings []Finding  `json:"findings,omitempty"`
 	GLIBC    string     `json:"glibc,omitempty"` // highest GLIBC_x.y that an ELF file needs: "2.27"
 	Torch    string     `json:"torch,omitempty"` // what torch/version.py says: "2.9.1+cu128"

@@ -1,7 +1,6 @@
 package convert
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +23,7 @@ func (m *maker) packages(ctx context.Context, j *job) (*Made, error) {
 	out, err := m.create()
 	if err == nil {
 		defer out.abort()
-		err = m.unpack(ctx, j, out.w)
+		err = m.unpack(ctx, j, out.w, made)
 	}
 	if err != nil {
 		cancel()
@@ -48,7 +47,7 @@ func (m *maker) packages(ctx context.Context, j *job) (*Made, error) {
 }
 
 // unpack writes the packages in the order of the layer's members.
-func (m *maker) unpack(ctx context.Context, j *job, w *layer.Writer) error {
+func (m *maker) unpack(ctx context.Context, j *job, w *layer.Writer, made *Made) error {
 	u, err := debian.NewUnpacker(strings.TrimPrefix(m.li.Platform, "linux/"), func(e debian.Entry, content io.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -65,7 +64,14 @@ func (m *maker) unpack(ctx context.Context, j *job, w *layer.Writer) error {
 		}
 		told.add(p.deb.Size)
 	}
-	return u.Finish()
+	if err := u.Finish(); err != nil {
+		return err
+	}
+	for _, r := range u.Removed() {
+		made.Omitted = append(made.Omitted, Removed{Path: r.Path, Size: r.Size, Rule: r.Rule, Owner: strings.TrimPrefix(r.Owner, "deb:")})
+	}
+	made.Notes = u.Notes()
+	return nil
 }
 
 func unpackOne(u *debian.Unpacker, p part) error {
@@ -85,6 +91,9 @@ func unpackOne(u *debian.Unpacker, p part) error {
 	if err != nil {
 		return err
 	}
+	if d.Name != p.deb.Name || d.Version != p.deb.Version || d.Architecture != p.deb.Architecture {
+		return fmt.Errorf("package %q is %s %s for %s, the lock states %s %s for %s", p.name(), d.Name, d.Version, d.Architecture, p.deb.Name, p.deb.Version, p.deb.Architecture)
+	}
 	return u.Add(d)
 }
 
@@ -92,14 +101,14 @@ func unpackOne(u *debian.Unpacker, p part) error {
 func addEntry(w *layer.Writer, e debian.Entry, content io.Reader) error {
 	h := layer.Header{Path: e.Path, Mode: e.Mode, Size: e.Size, Link: e.Link, Owner: e.Owner}
 	switch e.Type {
-	case tar.TypeReg:
+	case debian.TypeFile:
 		h.Type = layer.Regular
 		return w.Add(h, content, nil)
-	case tar.TypeDir:
+	case debian.TypeDir:
 		h.Type = layer.Dir
-	case tar.TypeSymlink:
+	case debian.TypeSymlink:
 		h.Type, h.Mode = layer.Symlink, 0o777
-	case tar.TypeLink:
+	case debian.TypeHardlink:
 		h.Type = layer.Hardlink
 	default:
 		return fmt.Errorf("internal error: %q of %q has type %q", e.Path, e.Owner, e.Type)

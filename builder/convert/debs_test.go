@@ -91,6 +91,7 @@ func (b *bench) addDeb(name, version string, files ...file) {
 }
 
 func demoDebs(b *bench) {
+	b.addDeb("base-files", "13", file{name: "./"}, file{name: "./usr/"}, file{name: "./usr/lib/"}, file{name: "./usr/lib/os-release", content: "ID=debian\n"})
 	b.addDeb("zeta", "1", file{name: "./"}, file{name: "./usr/"}, file{name: "./usr/bin/"}, file{name: "./usr/bin/zeta", content: "zeta", exec: true}, file{name: "./usr/bin/z -> zeta"})
 	b.addDeb("alpha", "1", file{name: "./"}, file{name: "./usr/"}, file{name: "./usr/lib/"}, file{name: "./usr/lib/alpha.so", content: "alpha"})
 }
@@ -112,7 +113,7 @@ func TestPackages(t *testing.T) {
 		if entries["usr/lib/alpha.so"].content != "alpha" || entries["bin"].kind != tar.TypeSymlink {
 			t.Errorf("%v", entries)
 		}
-		if made.Layer.Name != "os" || made.Layer.Members[0] != b.li.Debian.Packages[1].SHA256 {
+		if made.Layer.Name != "os" || made.Layer.Members[0] != b.li.Debian.Packages[2].SHA256 {
 			t.Errorf("%+v", made.Layer)
 		}
 		if !b.must(layers)[0].Reused {
@@ -151,6 +152,16 @@ func TestPackagesThatAreOther(t *testing.T) {
 	}
 	if len(b.partials()) != 0 {
 		t.Error(b.partials())
+	}
+	for what, change := range map[string]func(d *lock.Deb){
+		"name":         func(d *lock.Deb) { d.Name = "beta" },
+		"version":      func(d *lock.Deb) { d.Version = "2" },
+		"architecture": func(d *lock.Deb) { d.Architecture = "arm64" },
+	} {
+		b := newBench(t)
+		demoDebs(b)
+		change(&b.li.Debian.Packages[2])
+		t.Log(what, b.fails(Group(b.li), "the lock states"))
 	}
 	b = newBench(t)
 	b.addDeb("alpha", "1", file{name: "./usr/x", content: "a"})

@@ -1,380 +1,155 @@
 package debian
 
 import (
-	"archive/tar"
-	"bufio"
 	"bytes"
-	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
-	"path"
 	"sort"
-	"strconv"
 	"strings"
-
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
+// Limits of a package.
+const (
+	maxDeb     = 16 << 30
+	maxControl = 16 << 20
+	maxData    = 16 << 30
+)
+
+// Entry is a file of a package, or of the file system that an Unpacker makes.
 type Entry struct {
-	Path, Link string
-	Type       byte
-	Mode       int64
-	Size       int64
-	Owner      string
+	Path  string // no slash at either end
+	Link  string // what a symbolic link says; the path that a hard link shares
+	Type  byte   // TypeFile, TypeDir, TypeSymlink or TypeHardlink
+	Mode  int64  // permission bits and set-id bits, at most 07777
+	Size  int64  // bytes of content; 0 unless a file
+	Owner string // from an Unpacker: "deb:libc6", "forge"
+
+	foreign bool // owned by someone else than root, in the package
 }
 
+// Script is a maintainer script. It is never run.
+type Script struct {
+	Name   string // "postinst"
+	SHA256 string
+	Text   []byte
+}
+
+// Deb is an opened package.
 type Deb struct {
-	Name    string
-	Control map[string]string
-	Raw     []byte
-	MD5Sums []byte
-	Scripts map[string][]byte
-	data    *io.SectionReader
-	ext     string
+	Package           // from its control file; Path, Size and SHA256 are empty
+	File     string   // as the user knows it
+	Control  []byte   // the control file as it is
+	MD5Sums  []byte   // nil: none
+	Triggers []byte   // nil: none
+	Scripts  []Script // sorted by name
+	Extra    []string // other files of control.tar, sorted
+
+	data member
 }
 
+// controlFiles are the files that may be in control.tar, by size. Source: deb-control(5),
+// deb-triggers(5), deb-shlibs(5), deb-symbols(5), debconf-devel(7).
+var controlFiles = map[string]int64{
+	"control": 1 << 20, "md5sums": 16 << 20, "conffiles": 1 << 20, "triggers": 1 << 20,
+	"preinst": 1 << 20, "postinst": 1 << 20, "prerm": 1 << 20, "postrm": 1 << 20, "config": 1 << 20,
+	"templates": 16 << 20, "shlibs": 1 << 20, "symbols": 16 << 20,
+}
+
+// OpenDeb reads a package's structure and its control.tar. r must stay open as long as the
+// Deb is used. name is what errors, of type *Error where the package is to blame, call it.
 func OpenDeb(r io.ReaderAt, size int64, name string) (*Deb, error) {
-	head := make([]byte, 8)
-	if _, err := r.ReadAt(head, 0); err != nil || string(head) != "!<arch>\n" {
-		return nil, fmt.Errorf("%s: DEB-01: not an ar archive", name)
+	if size > maxDeb {
+		return nil, refuse("DEB-01", name, "", -1, "%d bytes, the limit is %d", size, int64(maxDeb))
 	}
-	off := int64(8)
-	d := &Deb{Name: name, Scripts: map[string][]byte{}}
-	for i := 0; i < 3; i++ {
-		h := make([]byte, 60)
-		if _, err := r.ReadAt(h, off); err != nil {
-			return nil, fmt.Errorf("%s: DEB-01: truncated at %d", name, off)
-		}
-		n := strings.TrimRight(string(h[:16]), " ")
-		sz, err := strconv.ParseInt(strings.TrimRight(string(h[48:58]), " "), 10, 64)
-		if err != nil || sz < 0 || off+60+sz > size {
-			return nil, fmt.Errorf("%s: DEB-01: bad size", name)
-		}
-		body := io.NewSectionReader(r, off+60, sz)
-		switch {
-		case i == 0 && n == "debian-binary":
-		case i == 1 && strings.HasPrefix(n, "control.tar"):
-			if err := d.control(body, strings.TrimPrefix(n, "control.tar")); err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-		case i == 2 && strings.HasPrefix(n, "data.tar"):
-			d.data, d.ext = body, strings.TrimPrefix(n, "data.tar")
-		default:
-			return nil, fmt.Errorf("%s: DEB-01: member %q", name, n)
-		}
-		off += 60 + sz + sz&1
+	all, err := members(r, size, name)
+	if err != nil {
+		return nil, err
 	}
-	return d, nil
+	d := &Deb{File: name, data: all[2]}
+	in, err := stream(all[1].body, ending(all[1].name))
+	if err != nil {
+		return nil, refuse("CMP-01", name, all[1].name, all[1].off, "%s: %v", all[1].name, err)
+	}
+	files := map[string][]byte{}
+	err = newTarReader(in, name+"!"+all[1].name, maxControl).each(func(e Entry, r io.Reader) error {
+		limit, known := controlFiles[e.Path]
+		if e.Type != TypeFile || !known {
+			return refuse("DEB-02", name, e.Path, -1, "%s holds %s of type %+q", all[1].name, q(e.Path), e.Type)
+		}
+		if e.Size > limit {
+			return refuse("DEB-02", name, e.Path, -1, "%s has %d bytes, the limit is %d", e.Path, e.Size, limit)
+		}
+		var b bytes.Buffer
+		if _, err := io.Copy(&b, r); err != nil {
+			return err
+		}
+		files[e.Path] = b.Bytes()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d, d.read(files)
 }
 
-func unpack(r io.Reader, ext string) (io.Reader, error) {
-	switch ext {
-	case ".gz":
-		return gzip.NewReader(r)
-	case ".xz":
-		return xz.NewReader(bufio.NewReaderSize(r, 1<<20))
-	case ".zst":
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
-		return z, err
-	case "":
-		return r, nil
+// read takes control.tar's files.
+func (d *Deb) read(files map[string][]byte) error {
+	control, ok := files["control"]
+	if !ok {
+		return refuse("DEB-02", d.File, "control", -1, "control.tar has no control file")
 	}
-	return nil, fmt.Errorf("CMP-01: compression %q", ext)
-}
-
-func (d *Deb) control(r io.Reader, ext string) error {
-	u, err := unpack(r, ext)
+	s := newStanzas(bytes.NewReader(control), d.File+"!control")
+	fields, err := s.next()
+	if errors.Is(err, io.EOF) {
+		return refuse("DEB-02", d.File, "control", -1, "the control file is empty")
+	}
 	if err != nil {
 		return err
 	}
-	tr := tar.NewReader(u)
-	for {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		b, err := io.ReadAll(io.LimitReader(tr, 16<<20))
-		if err != nil {
-			return err
-		}
-		switch n := path.Base(h.Name); n {
-		case "control":
-			d.Raw = b
-			ps, err := ParsePackages(bytes.NewReader(b))
-			if err != nil || len(ps) != 1 {
-				return fmt.Errorf("bad control: %v", err)
-			}
-			d.Control = ps[0].Fields
-		case "md5sums":
-			d.MD5Sums = b
+	if d.Package, err = s.parsePackage(fields, map[string]string{}); err != nil {
+		return err
+	}
+	if _, err := s.next(); !errors.Is(err, io.EOF) {
+		return refuse("DEB-02", d.File, "control", -1, "the control file has a second paragraph")
+	}
+	d.Control, d.MD5Sums, d.Triggers = control, files["md5sums"], files["triggers"]
+	for name, text := range files {
+		switch name {
 		case "preinst", "postinst", "prerm", "postrm", "config":
-			d.Scripts[n] = b
+			sum := sha256.Sum256(text)
+			d.Scripts = append(d.Scripts, Script{name, hex.EncodeToString(sum[:]), text})
+		case "control", "md5sums", "triggers":
+		default:
+			d.Extra = append(d.Extra, name)
+		}
+	}
+	sort.Slice(d.Scripts, func(i, j int) bool { return d.Scripts[i].Name < d.Scripts[j].Name })
+	sort.Strings(d.Extra)
+	return nil
+}
+
+// script is the text of a maintainer script, or nil.
+func (d *Deb) script(name string) []byte {
+	for _, s := range d.Scripts {
+		if s.Name == name {
+			return s.Text
 		}
 	}
 	return nil
 }
 
+// Walk reads data.tar from its beginning to its last byte and calls fn for each entry in
+// the package's own order. Paths are clean and unique; modes are the package's; a hard
+// link's target came before it. fn may leave content unread.
 func (d *Deb) Walk(fn func(Entry, io.Reader) error) error {
-	u, err := unpack(io.NewSectionReader(d.data, 0, d.data.Size()), d.ext)
+	in, err := stream(d.data.body, ending(d.data.name))
 	if err != nil {
-		return err
+		return refuse("CMP-01", d.File, d.data.name, d.data.off, "%s: %v", d.data.name, err)
 	}
-	tr := tar.NewReader(u)
-	for {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", d.Name, err)
-		}
-		p := strings.Trim(path.Clean("/"+h.Name), "/")
-		if p == "" {
-			continue
-		}
-		if err := fn(Entry{Path: p, Link: h.Linkname, Type: h.Typeflag, Mode: h.Mode & 0o7777, Size: h.Size}, tr); err != nil {
-			return err
-		}
-	}
+	return newTarReader(in, d.File, maxData).each(fn)
 }
 
-type Package struct {
-	Name, Version, Arch, Source, Filename, SHA256 string
-	Size                                          int64
-	Fields                                        map[string]string
-	Archive                                       string
-}
-
-func ParsePackages(r io.Reader) ([]Package, error) {
-	var out []Package
-	sc := bufio.NewScanner(r)
-	sc.Buffer(make([]byte, 1<<20), 16<<20)
-	cur := map[string]string{}
-	last := ""
-	flush := func() {
-		if len(cur) == 0 {
-			return
-		}
-		p := Package{Name: cur["Package"], Version: cur["Version"], Arch: cur["Architecture"], Source: cur["Source"], Filename: cur["Filename"], SHA256: cur["SHA256"], Fields: cur}
-		p.Size, _ = strconv.ParseInt(cur["Size"], 10, 64)
-		out = append(out, p)
-		cur = map[string]string{}
-	}
-	for sc.Scan() {
-		l := sc.Text()
-		if l == "" {
-			flush()
-			continue
-		}
-		if l[0] == ' ' || l[0] == '\t' {
-			cur[last] += "\n" + l
-			continue
-		}
-		k, v, ok := strings.Cut(l, ":")
-		if !ok {
-			return nil, fmt.Errorf("bad line %q", l)
-		}
-		last = k
-		cur[k] = strings.TrimSpace(v)
-	}
-	flush()
-	return out, sc.Err()
-}
-
-func order(c byte) int {
-	switch {
-	case c == '~':
-		return -1
-	case c >= '0' && c <= '9', c == 0:
-		return 0
-	case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z':
-		return int(c)
-	}
-	return int(c) + 256
-}
-
-func verrev(a, b string) int {
-	i, j := 0, 0
-	at := func(s string, i int) byte {
-		if i < len(s) {
-			return s[i]
-		}
-		return 0
-	}
-	digit := func(c byte) bool { return c >= '0' && c <= '9' }
-	for i < len(a) || j < len(b) {
-		for (i < len(a) && !digit(a[i])) || (j < len(b) && !digit(b[j])) {
-			x, y := order(at(a, i)), order(at(b, j))
-			if x != y {
-				return x - y
-			}
-			i++
-			j++
-		}
-		for at(a, i) == '0' {
-			i++
-		}
-		for at(b, j) == '0' {
-			j++
-		}
-		first := 0
-		for digit(at(a, i)) && digit(at(b, j)) {
-			if first == 0 {
-				first = int(a[i]) - int(b[j])
-			}
-			i++
-			j++
-		}
-		if digit(at(a, i)) {
-			return 1
-		}
-		if digit(at(b, j)) {
-			return -1
-		}
-		if first != 0 {
-			return first
-		}
-	}
-	return 0
-}
-
-func CompareVersions(a, b string) int {
-	split := func(v string) (int, string, string) {
-		e := 0
-		if x, y, ok := strings.Cut(v, ":"); ok {
-			e, _ = strconv.Atoi(x)
-			v = y
-		}
-		rev := ""
-		if i := strings.LastIndexByte(v, '-'); i >= 0 {
-			v, rev = v[:i], v[i+1:]
-		}
-		return e, v, rev
-	}
-	e1, v1, r1 := split(a)
-	e2, v2, r2 := split(b)
-	if e1 != e2 {
-		return e1 - e2
-	}
-	if c := verrev(v1, v2); c != 0 {
-		return c
-	}
-	return verrev(r1, r2)
-}
-
-type Chosen struct {
-	Package
-	RequiredBy []string
-	Requested  bool
-	Choice     string
-}
-
-var scriptOnly = map[string]bool{"dpkg": true, "perl-base": true, "debconf": true, "debconf-2.0": true, "cdebconf": true, "openssl-provider-legacy": true}
-
-func Closure(pkgs []Package, want, deny []string, arch string) ([]Chosen, error) {
-	best := map[string]Package{}
-	prov := map[string][]string{}
-	for _, p := range pkgs {
-		if p.Arch != arch && p.Arch != "all" {
-			continue
-		}
-		if o, ok := best[p.Name]; !ok || CompareVersions(p.Version, o.Version) > 0 {
-			best[p.Name] = p
-		}
-	}
-	for n, p := range best {
-		for _, x := range strings.Split(p.Fields["Provides"], ",") {
-			x = strings.TrimSpace(x)
-			if i := strings.IndexAny(x, " ("); i >= 0 {
-				x = x[:i]
-			}
-			if x != "" {
-				prov[x] = append(prov[x], n)
-			}
-		}
-	}
-	denied := map[string]bool{}
-	for _, d := range deny {
-		denied[d] = true
-	}
-	got := map[string]*Chosen{}
-	var add func(name, by string) error
-	add = func(name, by string) error {
-		if c, ok := got[name]; ok {
-			if by != "" {
-				c.RequiredBy = append(c.RequiredBy, by)
-			}
-			return nil
-		}
-		p, ok := best[name]
-		if !ok {
-			return fmt.Errorf("package %q, which %s asks for, is not in the archive", name, by)
-		}
-		c := &Chosen{Package: p, Requested: by == ""}
-		if by != "" {
-			c.RequiredBy = []string{by}
-		}
-		got[name] = c
-		for _, f := range []string{"Pre-Depends", "Depends"} {
-		deps:
-			for _, d := range strings.Split(p.Fields[f], ",") {
-				if strings.TrimSpace(d) == "" {
-					continue
-				}
-				var alts []string
-				for _, a := range strings.Split(d, "|") {
-					a = strings.TrimSpace(a)
-					if i := strings.IndexAny(a, " (:["); i >= 0 {
-						a = a[:i]
-					}
-					alts = append(alts, a)
-				}
-				for _, a := range alts {
-					if scriptOnly[a] || denied[a] {
-						continue deps
-					}
-				}
-				for _, a := range alts {
-					if _, ok := best[a]; ok {
-						if err := add(a, name); err != nil {
-							return err
-						}
-						continue deps
-					}
-					ps := prov[a]
-					sort.Strings(ps)
-					for _, x := range ps {
-						if !denied[x] {
-							if err := add(x, name); err != nil {
-								return err
-							}
-							continue deps
-						}
-					}
-				}
-				return fmt.Errorf("%s needs %q, which nothing provides", name, d)
-			}
-		}
-		return nil
-	}
-	for _, w := range want {
-		if err := add(w, ""); err != nil {
-			return nil, err
-		}
-	}
-	var out []Chosen
-	for _, c := range got {
-		sort.Strings(c.RequiredBy)
-		out = append(out, *c)
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
-	return out, nil
-}
+// id is how errors and records name the package.
+func (d *Deb) id() string { return strings.Join([]string{d.Name, d.Version}, " ") }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -17,39 +19,86 @@ import (
 	"github.com/forge-build/forge/recipes/lock"
 )
 
+// keyring holds the keys of Debian's archive, from the package debian-archive-keyring.
+//
 //go:embed debian-archive-keyring.gpg
 var keyring []byte
 
-// Debian chooses the packages of an image. While the recipe says the same of its base, what
-// is locked stays, and nothing is asked of any server.
+// maxInRelease and maxPackages bound what is read of an archive, in bytes.
+const (
+	maxInRelease = 4 << 20
+	maxPackages  = 512 << 20
+)
+
+// Debian chooses the packages of an image from suite, updates and security. While the recipe
+// says the same of its base, what is locked stays, and no server is asked; a changed recipe
+// keeps the versions that still fit.
 func Debian(ctx context.Context, im *recipes.Image, before *lock.Image, o Options) (*lock.Debian, error) {
-	if before != nil && before.Debian != nil && before.Platform == im.Platform && !o.UpgradeAll && !o.UpgradeBase && len(o.Upgrade) == 0 && sameBase(before.Inputs, im.Inputs()) {
-		return before.Debian, nil
+	var locked *lock.Debian
+	if before != nil && before.Platform == im.Platform && before.Debian != nil && before.Debian.Suite == im.Debian.Suite {
+		locked = before.Debian
+	}
+	if locked != nil && !o.UpgradeAll && !o.UpgradeBase && !o.upgradesAny(locked) && sameBase(before.Inputs, im.Inputs()) {
+		return locked, nil
 	}
 	keys, err := openpgp.ReadKeyRing(bytes.NewReader(keyring))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("internal error: reading the archive's keys: %w", err)
 	}
 	arch := strings.TrimPrefix(im.Platform, "linux/")
 	out := &lock.Debian{Suite: im.Debian.Suite}
-	var pkgs []debian.Package
-	for _, a := range [][2]string{{"debian", im.Debian.Suite}, {"debian", im.Debian.Suite + "-updates"}, {"debian-security", im.Debian.Suite + "-security"}} {
-		la, ps, err := suite(ctx, im, o, keys, a[0], a[1], arch)
+	var all []debian.Package
+	for _, s := range []archive{{"debian", out.Suite}, {"debian", out.Suite + "-updates"}, {"debian-security", out.Suite + "-security"}} {
+		a, packages, err := s.read(ctx, im, keys, arch, o)
 		if err != nil {
 			return nil, err
 		}
-		out.Archives = append(out.Archives, la)
-		pkgs = append(pkgs, ps...)
+		if err := notOlder(a, locked); err != nil {
+			return nil, err
+		}
+		out.Archives = append(out.Archives, a)
+		all = append(all, packages...)
 	}
-	want := append([]string{"python3.13", "libpython3.13-stdlib", "libc6", "libstdc++6", "libgcc-s1", "zlib1g", "ca-certificates", "base-files"}, im.Debian.Packages...)
-	got, err := debian.Closure(pkgs, want, append(im.Debian.Deny, "openssl", "mawk", "gawk", "awk", "base-passwd"), arch)
+	want, err := debian.PythonPackages(out.Suite)
+	if err != nil {
+		return nil, &InputError{err.Error()}
+	}
+	chosen, err := debian.Closure(all, debian.Request{Architecture: arch, Want: append(want, im.Debian.Packages...), Deny: im.Debian.Deny, Keep: keep(locked, o)})
+	var unmet *debian.UnmetError
+	if errors.As(err, &unmet) {
+		return nil, &InputError{err.Error()}
+	}
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range got {
-		out.Packages = append(out.Packages, lock.Deb{Name: c.Name, Version: c.Version, Architecture: c.Arch, Archive: c.Archive, Path: c.Filename, Size: c.Size, SHA256: c.SHA256, Requested: c.Requested, RequiredBy: c.RequiredBy})
+	for _, c := range chosen.Packages {
+		out.Packages = append(out.Packages, lock.Deb{Name: c.Name, Version: c.Version, Architecture: c.Architecture, Source: c.Source, Archive: c.Archive,
+			Path: c.Path, Size: c.Size, SHA256: c.SHA256, Requested: c.Requested, RequiredBy: c.RequiredBy, Choice: c.Choice})
 	}
 	return out, nil
+}
+
+func (o Options) upgradesAny(d *lock.Debian) bool {
+	for _, p := range d.Packages {
+		if o.upgrades(p.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// keep are the locked versions that are preferred.
+func keep(locked *lock.Debian, o Options) map[string]string {
+	m := map[string]string{}
+	if locked == nil || o.UpgradeAll || o.UpgradeBase {
+		return m
+	}
+	for _, p := range locked.Packages {
+		if !o.upgrades(p.Name) {
+			m[p.Name] = p.Version
+		}
+	}
+	return m
 }
 
 // sameBase says whether two recipes ask the same of their base.
@@ -64,60 +113,105 @@ func sameBase(a, b map[string]string) bool {
 	return true
 }
 
-// suite reads one suite of an archive: InRelease, whose signature must be one of keys', and
-// the Packages file that it names.
-func suite(ctx context.Context, im *recipes.Image, o Options, keys openpgp.EntityList, archive, name, arch string) (lock.Archive, []debian.Package, error) {
-	la := lock.Archive{Name: archive, Suite: name, Packages: map[string]string{}}
-	var in []byte
-	var base string
-	var err error
-	for _, base = range o.Fetch.Archives(archive, name, im) {
-		if in, err = o.Fetch.Get(ctx, base+"/dists/"+name+"/InRelease", 4<<20); err == nil {
-			break
+// notOlder refuses an archive that is older than the locked one: Debian's stable InRelease
+// has no Valid-Until, so that this is what shows a frozen mirror.
+func notOlder(a lock.Archive, locked *lock.Debian) error {
+	if locked == nil {
+		return nil
+	}
+	for _, old := range locked.Archives {
+		if old.Name == a.Name && old.Suite == a.Suite && old.Date > a.Date { // RFC 3339 in UTC sorts as text
+			return fmt.Errorf("the archive's %s is of %s, the lock was made with %s: its mirror is stale or frozen", a.Suite, a.Date, old.Date)
 		}
 	}
+	return nil
+}
+
+// archive is one suite of an archive.
+type archive struct{ name, suite string }
+
+// read verifies a suite's InRelease and reads the Packages file that it names.
+func (s archive) read(ctx context.Context, im *recipes.Image, keys openpgp.EntityList, arch string, o Options) (lock.Archive, []debian.Package, error) {
+	a := lock.Archive{Name: s.name, Suite: s.suite, Packages: map[string]string{}}
+	base, raw, err := s.inRelease(ctx, im, o)
 	if err != nil {
-		return la, nil, err
+		return a, nil, err
 	}
-	block, rest := clearsign.Decode(in)
-	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
-		return la, nil, fmt.Errorf("%s: not a clear-signed file", name)
+	release, err := verify(raw, keys, time.Now())
+	if err != nil {
+		return a, nil, fmt.Errorf("%s/dists/%s/InRelease: %w", base, s.suite, err)
+	}
+	if release.Codename != s.suite && release.Suite != s.suite && release.Codename != im.Debian.Suite {
+		return a, nil, fmt.Errorf("%s/dists/%s/InRelease: it is of suite %+q, codename %+q", base, s.suite, release.Suite, release.Codename)
+	}
+	a.Date, a.InRelease = release.Date.UTC().Format(time.RFC3339), sum(raw)
+	name := "main/binary-" + arch + "/Packages.xz"
+	f, ok := release.Files[name]
+	if !ok || f.Size > maxPackages {
+		return a, nil, fmt.Errorf("%s/dists/%s/InRelease: it vouches for no %s", base, s.suite, name)
+	}
+	a.Packages["main"] = f.SHA256
+	dir := base + "/dists/" + s.suite + "/main/binary-" + arch + "/"
+	urls := []string{dir + "Packages.xz"}
+	if release.ByHash {
+		urls = append([]string{dir + "by-hash/SHA256/" + f.SHA256}, urls...)
+	}
+	path, err := o.Fetch.File(ctx, urls, s.suite+" Packages.xz", f.SHA256, f.Size)
+	if err != nil {
+		return a, nil, err
+	}
+	packages, err := readPackages(path, s.name)
+	return a, packages, err
+}
+
+// inRelease takes the first answer of the places that may have the suite.
+func (s archive) inRelease(ctx context.Context, im *recipes.Image, o Options) (base string, raw []byte, err error) {
+	var errs []error
+	for _, base := range o.Fetch.Archives(s.name, s.suite, im) {
+		raw, err := o.Fetch.Get(ctx, base+"/dists/"+s.suite+"/InRelease", maxInRelease)
+		if err == nil {
+			return base, raw, nil
+		}
+		if ctx.Err() != nil {
+			return "", nil, err
+		}
+		errs = append(errs, err)
+	}
+	return "", nil, fmt.Errorf("reading Debian's %s: %w", s.suite, errors.Join(errs...))
+}
+
+// verify checks the signature of an InRelease file and parses the signed text alone.
+func verify(raw []byte, keys openpgp.EntityList, now time.Time) (debian.Release, error) {
+	block, rest := clearsign.Decode(raw)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 || !bytes.HasPrefix(raw, []byte("-----BEGIN PGP SIGNED MESSAGE-----")) {
+		return debian.Release{}, errors.New("it is not one clear-signed text and nothing else")
 	}
 	if _, err := openpgp.CheckDetachedSignature(keys, bytes.NewReader(block.Bytes), block.ArmoredSignature.Body, nil); err != nil {
-		return la, nil, fmt.Errorf("%s: %w", name, err)
+		return debian.Release{}, fmt.Errorf("its signature is by none of the archive's keys: %w", err)
 	}
-	rel, err := debian.ParsePackages(bytes.NewReader(block.Plaintext))
+	release, err := debian.ParseRelease(block.Plaintext)
 	if err != nil {
-		return la, nil, err
+		return release, err
 	}
-	date, err := time.Parse(time.RFC1123, rel[0].Fields["Date"])
+	if !release.ValidUntil.IsZero() && now.After(release.ValidUntil) {
+		return release, fmt.Errorf("it was valid until %s", release.ValidUntil.UTC().Format(time.RFC3339))
+	}
+	return release, nil
+}
+
+func readPackages(path, archive string) ([]debian.Package, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return la, nil, err
+		return nil, fmt.Errorf("reading Packages: %w", err)
 	}
-	la.Date, la.InRelease = date.UTC().Format(time.RFC3339), sum(in)
-	want := "main/binary-" + arch + "/Packages.xz"
-	for _, l := range strings.Split(rel[0].Fields["SHA256"], "\n") {
-		f := strings.Fields(l)
-		if len(f) != 3 || f[2] != want {
-			continue
-		}
-		b, err := o.Fetch.Get(ctx, base+"/dists/"+name+"/main/binary-"+arch+"/by-hash/SHA256/"+f[0], 64<<20)
-		if err != nil {
-			return la, nil, err
-		}
-		if sum(b) != f[0] {
-			return la, nil, fmt.Errorf("%s: Packages.xz has another hash", name)
-		}
-		la.Packages["main"] = f[0]
-		x, err := xz.NewReader(bytes.NewReader(b))
-		if err != nil {
-			return la, nil, err
-		}
-		ps, err := debian.ParsePackages(x)
-		for i := range ps {
-			ps[i].Archive = archive
-		}
-		return la, ps, err
+	defer f.Close()
+	x, err := xz.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("reading Packages: %w", err)
 	}
-	return la, nil, fmt.Errorf("%s has no %s", name, want)
+	packages, err := debian.ParsePackages(x)
+	for i := range packages {
+		packages[i].Archive = archive
+	}
+	return packages, err
 }
