@@ -128,7 +128,7 @@ func TestAShellHasJobControl(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		s.typeKeys(t, "\x1a") // Ctrl-Z
 		s.expect(t, "Stopped", 1)
-		s.typeKeys(t, "kill %1; wait; echo all-$((40+2))\n")
+		s.typeKeys(t, "kill -9 %1; wait; echo all-$((40+2))\n")
 		s.expect(t, "all-42", 1)
 		s.typeKeys(t, "exit 3\n")
 		if code := finish(t, cmd); code != 3 {
