@@ -128,8 +128,8 @@ func (u *Unpacker) librariesIn(dir, where string) ([]library, error) {
 			soname = name
 		}
 		c := candidate{name, n.typ == TypeSymlink}
-		if c.link && path.Base(file) != soname && !(strings.HasSuffix(path.Base(file), ".so") && strings.HasPrefix(soname, path.Base(file))) {
-			c.link = false
+		if c.link && name != soname && !(strings.HasSuffix(name, ".so") && strings.HasPrefix(soname, name)) {
+			c.link = false // neither the loader's link nor the linker's
 		}
 		if c.link {
 			soname = name

@@ -36,8 +36,12 @@ var rules = map[string]rule{
 	"dpkg":                  {instead: "the package database is status.d, which dpkg does not write to"},
 	"fontconfig":            {instead: "the cache of fonts is made by the first program that uses it"},
 	"fontconfig-config":     {instead: "the defaults as packaged"},
+	"gcc":                   {instead: "the alternatives are links"},
 	"git":                   {instead: oldVersions},
+	"git-lfs":               {instead: "its filters are not in /etc/gitconfig: git lfs install puts them into a user's"},
 	"gzip":                  {instead: oldVersions},
+	"hicolor-icon-theme":    {instead: "no cache of icons is made"},
+	"imagemagick-7.q16":     {instead: "the programs' names are links", links: programs("-im7.q16", "animate", "compare", "composite", "conjure", "convert", "display", "identify", "import", "magick", "magick-script", "mogrify", "montage", "stream")},
 	"init-system-helpers":   {instead: oldVersions},
 	"iproute2":              {instead: "no capability is set on ip"},
 	"libbpf1":               {instead: oldVersions},
@@ -100,6 +104,15 @@ var rules = map[string]rule{
 		"usr/bin/lzless": "xzless", "usr/bin/lzdiff": "xzdiff", "usr/bin/lzcmp": "xzcmp", "usr/bin/lzgrep": "xzgrep", "usr/bin/lzegrep": "xzegrep", "usr/bin/lzfgrep": "xzfgrep"}},
 }
 
+// programs are links from names in /usr/bin to the same names with an ending.
+func programs(ending string, names ...string) map[string]string {
+	links := map[string]string{}
+	for _, n := range names {
+		links["usr/bin/"+n] = n + ending
+	}
+	return links
+}
+
 // isCopied says whether a rule copies a file.
 func isCopied(p string) bool {
 	for _, r := range rules {
@@ -114,14 +127,15 @@ func isCopied(p string) bool {
 
 // setID are the packages that have files with set-id bits, and why an image does without.
 var setID = map[string]string{
-	"bsdutils":         "wall writes to other users' terminals",
-	"dbus-daemon":      "no system bus runs in the image",
-	"login":            noAuth,
-	"mount":            "mounting is the runtime's matter",
-	"openssh-client":   "ssh-keysign signs with the host's keys, of which there are none",
-	"passwd":           noAuth,
-	"util-linux":       noAuth,
-	"util-linux-extra": noAuth,
+	"bsdutils":           "wall writes to other users' terminals",
+	"dbus-daemon":        "no system bus runs in the image",
+	"libpam-modules-bin": noAuth,
+	"login":              noAuth,
+	"mount":              "mounting is the runtime's matter",
+	"openssh-client":     "ssh-keysign signs with the host's keys, of which there are none",
+	"passwd":             noAuth,
+	"util-linux":         noAuth,
+	"util-linux-extra":   noAuth,
 }
 
 // onlyScripts are dependencies that only maintainer scripts, or what has no place in an
@@ -142,6 +156,7 @@ var onlyScripts = []struct {
 	{"bash", []string{"base-files", "debianutils"}, nil, "keeps the list of shells in maintainer scripts"},
 	{"dash", []string{"debianutils"}, nil, "keeps the list of shells in maintainer scripts"},
 	{"ca-certificates", []string{"openssl"}, nil, "hashes names in update-ca-certificates, whose work forge does"},
+	{"rdma-core", []string{"udev"}, nil, "makes devices, which is the host's matter"},
 	{"openssh-client", []string{"passwd"}, nil, "adds a group in its postinst"},
 	{"libpython3.11-stdlib", []string{"tzdata"}, nil, "is data for zoneinfo: ask for tzdata, or require the wheel of that name"},
 	{"libpython3.13-stdlib", []string{"tzdata"}, nil, "is data for zoneinfo: ask for tzdata, or require the wheel of that name"},

@@ -71,6 +71,9 @@ func statements(text string) []string {
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.Join(strings.Fields(line), " ")
+		if rest, _, ok := strings.Cut(line, " #"); ok && strings.HasPrefix(line, "update-alternatives ") {
+			line = rest // a comment after a continued line
+		}
 		if line != "" && !strings.HasPrefix(line, "#") {
 			out = append(out, line)
 		}
@@ -94,11 +97,11 @@ var harmlessLines = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`dpkg-maintscript-helper (?:rm_conffile|mv_conffile|symlink_to_dir|dir_to_symlink|supports) [^;|&<>` + "`" + `()]*`,
 	`(?:ldconfig|dpkg-trigger (?:--no-await )?ldconfig)(?: \|\| true)?`,
 	`update-menus`, `update-icon-caches [\w./+-]+`,
-	`py3compile -p [\w.+-]+(?: [\w./+:-]+)*`, `install-docs [\w./+ -]+`,
+	`py3compile -p [\w.+-]+(?: [\w./+:-]+)*`, `pypy3compile -p [\w.+-]+(?: [\w./+:-]+)*(?: \|\| true)?`, `install-docs [\w./+ -]+`,
 	`deb-systemd-(?:helper|invoke) (?:--[a-z-]+ )*[\w-]+(?: '?[\w@.\\-]+'?)* >/dev/null \|\| true`,
 	`deb-systemd-invoke \$_dh_action(?: '[\w@.\\-]+')+ >/dev/null \|\| true`,
 	`deb-systemd-invoke (?:--user )?daemon-reload >/dev/null \|\| true`,
-	`if deb-systemd-helper (?:--[a-z-]+ )*was-enabled '?[\w@.\\-]+'? ?; then`,
+	`if deb-systemd-helper (?:--[a-z-]+ )*(?:was-enabled|debian-installed) '?[\w@.\\-]+'? ?; then`,
 	`systemctl --system daemon-reload >/dev/null \|\| true`,
 	`_dh_action=(?:re|try-re)?start`,
 	`update-rc\.d [\w.-]+ (?:defaults|remove|defaults-disabled)(?: >/dev/null)?(?: \|\| exit 1)?`,
