@@ -104,6 +104,9 @@ func TestOpenWithholdsTheEnd(t *testing.T) {
 		e, _ := m.res.Index.Entry(name)
 		p := e.Blobs[c]
 		for _, at := range []int64{0, 5, p.Length / 2, p.Length - 5, p.Length - 1} {
+			if c == Zstd && at == 5 {
+				continue // the window's size: another one gives the same content
+			}
 			broken := bytes.Clone(b)
 			broken[p.Offset+at] ^= 4
 			try("a changed bit", broken, func(*Entry) {})

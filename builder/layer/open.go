@@ -126,8 +126,8 @@ func (c *checked) member(r io.ReaderAt, p Place) error {
 			return c.wrong("gzip member", "of one file", "longer or shorter")
 		}
 		var t [gzipTrailer]byte
-		if _, err := r.ReadAt(t[:], p.Offset+p.Length-gzipTrailer); err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("reading layer: %w", err)
+		if n, err := r.ReadAt(t[:], p.Offset+p.Length-gzipTrailer); n < len(t) {
+			return fmt.Errorf("reading layer: %w", err) // io.EOF comes with the layer's last bytes too
 		}
 		if binary.LittleEndian.Uint32(t[:]) != crc.Sum32() || binary.LittleEndian.Uint32(t[4:]) != uint32(c.entry.Size) {
 			return c.wrong("gzip trailer", hex.EncodeToString(appendTrailer(nil, crc.Sum32(), c.entry.Size)), hex.EncodeToString(t[:]))
