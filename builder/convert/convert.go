@@ -30,6 +30,7 @@ type Options struct {
 	Codecs     []layer.Codec // made and kept in the store
 	AlsoDigest bool          // the other codec's digest is computed too, its bytes are not kept
 	Slim       recipes.Slim
+	Again      bool        // every layer is made again, also those that this store has made
 	Jobs       int         // layers converted at a time; 0: one for each CPU, at most 2
 	Progress   func(Event) // may be nil; called from several goroutines, one call at a time
 	Dir        string      // the recipe's folder, for local wheels
@@ -241,6 +242,9 @@ func sorted(list []string) []string {
 // checked returns what this store knows about a layer, if that is all that is wanted and
 // the blobs are still there.
 func (m *maker) checked(j *job) (*Made, error) {
+	if m.o.Again {
+		return nil, nil
+	}
 	made, err := m.recall(j)
 	if made == nil || err != nil {
 		return nil, err

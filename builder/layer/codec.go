@@ -170,7 +170,7 @@ var zstdOptions = []zstd.EOption{
 	zstd.WithEncoderLevel(zstd.SpeedDefault),
 	zstd.WithWindowSize(8 << 20),
 	zstd.WithEncoderCRC(true),
-	zstd.WithLowerEncoderMem(true),
+	zstd.WithLowerEncoderMem(false),
 	zstd.WithZeroFrames(true),
 }
 

@@ -151,7 +151,9 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	for _, n := range chosen.Notes {
 		w.t.say("%s: note: %s", im.Name, n)
 	}
-	made, err := convert.Make(ctx, im, li, convert.Group(li), w.convertOptions(im, true))
+	co := w.convertOptions(im, true)
+	co.Again = o.check
+	made, err := convert.Make(ctx, im, li, convert.Group(li), co)
 	if err != nil {
 		return nil, err
 	}
