@@ -29,7 +29,7 @@ build:
 # What a build needs from the distribution. An ordinary user can do without:
 # images in which nothing is executed need no runc.
 setup:
-	@.ci/setup runc
+	@.ci/setup runc pip
 
 test:
 	@.ci/test

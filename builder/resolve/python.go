@@ -39,7 +39,6 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 	if err != nil {
 		return nil, err
 	}
-	o.Fetch.AskDefaultIndex = tool.defaultIndex
 	x := newIndex(im, o)
 	url, stop, err := x.serve()
 	if err != nil {

@@ -211,3 +211,15 @@ func (u *uv) defaultIndex(ctx context.Context) (string, error) {
 	}
 	return "", &UVError{fmt.Sprintf("it names no default index: %+q", out[:min(len(out), 120)])}
 }
+
+// DefaultIndex returns a function that asks uv which index it uses by itself, for
+// fetch.Fetcher.AskDefaultIndex.
+func DefaultIndex(s *store.Store) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		tool, err := findUV(ctx, Options{Store: s})
+		if err != nil {
+			return "", err
+		}
+		return tool.defaultIndex(ctx)
+	}
+}

@@ -39,6 +39,7 @@ func newWorkshop(t *terminal, file *recipes.File, offline bool) (*workshop, erro
 	w := &workshop{t: t, file: file, store: s, settings: settings}
 	w.fetcher = fetch.New(s, settings, w.fetched)
 	w.fetcher.Offline = offline
+	w.fetcher.AskDefaultIndex = resolve.DefaultIndex(s)
 	return w, nil
 }
 
