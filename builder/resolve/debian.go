@@ -1,111 +1,141 @@
 package resolve
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
+	"slices"
+	"sort"
 	"strings"
 	"time"
 
-	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
-	"github.com/ulikunitz/xz"
-
 	"github.com/forge-build/forge/builder/debian"
+	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
 )
 
-// keyring holds the keys of Debian's archive, from the package debian-archive-keyring.
-//
-//go:embed debian-archive-keyring.gpg
-var keyring []byte
-
-// maxInRelease and maxPackages bound what is read of an archive, in bytes.
-const (
-	maxInRelease = 4 << 20
-	maxPackages  = 512 << 20
-)
-
-// Debian chooses the packages of an image from suite, updates and security. While the recipe
-// says the same of its base, what is locked stays, and no server is asked; a changed recipe
-// keeps the versions that still fit.
+// Debian chooses the packages of an image from its suite, the suite's updates and security,
+// and the recipe's archives. While the recipe says the same of its base, what is locked
+// stays, and no server is asked. Else each locked version stays that still fits, even where
+// the archive has replaced it, unless o upgrades it. before may be nil. An image on another
+// base has no packages: the result is nil then. A wish that cannot be met is an *InputError.
 func Debian(ctx context.Context, im *recipes.Image, before *lock.Image, o Options) (*lock.Debian, error) {
-	var locked *lock.Debian
-	if before != nil && before.Platform == im.Platform && before.Debian != nil && before.Debian.Suite == im.Debian.Suite {
-		locked = before.Debian
+	return debianAt(ctx, im, before, o, time.Now())
+}
+
+func debianAt(ctx context.Context, im *recipes.Image, before *lock.Image, o Options, now time.Time) (*lock.Debian, error) {
+	if im.Debian == nil {
+		return nil, nil
 	}
-	if locked != nil && !o.UpgradeAll && !o.UpgradeBase && !o.upgradesAny(locked) && sameBase(before.Inputs, im.Inputs()) {
-		return locked, nil
-	}
-	keys, err := openpgp.ReadKeyRing(bytes.NewReader(keyring))
-	if err != nil {
-		return nil, fmt.Errorf("internal error: reading the archive's keys: %w", err)
-	}
-	arch := strings.TrimPrefix(im.Platform, "linux/")
-	out := &lock.Debian{Suite: im.Debian.Suite}
-	var all []debian.Package
-	for _, s := range []archive{{"debian", out.Suite}, {"debian", out.Suite + "-updates"}, {"debian-security", out.Suite + "-security"}} {
-		a, packages, err := s.read(ctx, im, keys, arch, o)
-		if err != nil {
-			return nil, err
-		}
-		if err := notOlder(a, locked); err != nil {
-			return nil, err
-		}
-		out.Archives = append(out.Archives, a)
-		all = append(all, packages...)
-	}
-	want, err := debian.PythonPackages(out.Suite)
-	if err != nil {
-		return nil, &InputError{err.Error()}
-	}
-	chosen, err := debian.Closure(all, debian.Request{Architecture: arch, Want: append(want, im.Debian.Packages...), Deny: im.Debian.Deny, Keep: keep(locked, o)})
-	var unmet *debian.UnmetError
-	if errors.As(err, &unmet) {
-		return nil, &InputError{err.Error()}
-	}
+	c, err := newChoice(im, before, o, now)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range chosen.Packages {
-		out.Packages = append(out.Packages, lock.Deb{Name: c.Name, Version: c.Version, Architecture: c.Architecture, Source: c.Source, Archive: c.Archive,
-			Path: c.Path, Size: c.Size, SHA256: c.SHA256, Requested: c.Requested, RequiredBy: c.RequiredBy, Choice: c.Choice})
+	if c.stays(before) {
+		return c.locked, nil
 	}
-	return out, nil
-}
-
-func (o Options) upgradesAny(d *lock.Debian) bool {
-	for _, p := range d.Packages {
-		if o.upgrades(p.Name) {
-			return true
+	for _, s := range c.sources {
+		if err := c.read(ctx, s); err != nil {
+			return nil, err
 		}
 	}
-	return false
+	selection, err := c.close(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.result(selection), nil
 }
 
-// keep are the locked versions that are preferred.
-func keep(locked *lock.Debian, o Options) map[string]string {
-	m := map[string]string{}
-	if locked == nil || o.UpgradeAll || o.UpgradeBase {
-		return m
+// choice is one image's choice of packages on its way.
+type choice struct {
+	im      *recipes.Image // as it is looked up: with the snapshot that counts
+	o       Options
+	now     time.Time
+	arch    string
+	locked  *lock.Debian // nil: nothing is to be kept
+	sources []source
+
+	out      lock.Debian
+	packages []debian.Package
+	revived  map[string]bool // archives of packages that only the lock knows
+}
+
+func newChoice(im *recipes.Image, before *lock.Image, o Options, now time.Time) (*choice, error) {
+	if o.Progress == nil {
+		o.Progress = func(string) {}
 	}
-	for _, p := range locked.Packages {
-		if !o.upgrades(p.Name) {
-			m[p.Name] = p.Version
+	for _, name := range im.Debian.Packages {
+		if slices.Contains(im.Debian.Deny, name) {
+			return nil, &InputError{fmt.Sprintf("package %q is both asked for and denied", name)}
 		}
 	}
-	return m
+	c := &choice{o: o, now: now, arch: strings.TrimPrefix(im.Platform, "linux/"), revived: map[string]bool{}}
+	c.out.Suite = im.Debian.Suite
+	if before != nil && before.Debian != nil && before.Platform == im.Platform && before.Debian.Suite == im.Debian.Suite {
+		c.locked = before.Debian
+	}
+	pinned, err := pinnedTime(im, o)
+	if err != nil {
+		return nil, err
+	}
+	at, base := *im, *im.Debian
+	at.Debian = &base
+	if !pinned.IsZero() {
+		base.Snapshot = pinned.UTC().Format(time.RFC3339)
+	}
+	c.im = &at
+	c.sources, err = sources(c.im, o, pinned)
+	return c, err
+}
+
+// pinnedTime is the time of the recipe's snapshot or of --as-of, the earlier one.
+func pinnedTime(im *recipes.Image, o Options) (time.Time, error) {
+	pinned := o.AsOf
+	if im.Debian.Snapshot != "" {
+		t, err := time.Parse(time.RFC3339, im.Debian.Snapshot)
+		if err != nil {
+			return t, &InputError{fmt.Sprintf("snapshot %q is no RFC 3339 time", im.Debian.Snapshot)}
+		}
+		if pinned.IsZero() || t.Before(pinned) {
+			pinned = t
+		}
+	}
+	return pinned, nil
+}
+
+// stays says whether the lock holds all that the recipe asks for.
+func (c *choice) stays(before *lock.Image) bool {
+	if c.locked == nil || c.o.UpgradeAll || c.o.UpgradeBase || !sameBase(before.Inputs, c.im.Inputs()) {
+		return false
+	}
+	for _, d := range c.locked.Packages {
+		if c.o.upgrades(d.Name) {
+			return false
+		}
+	}
+	for _, s := range c.sources {
+		known := false
+		for _, a := range c.locked.Archives {
+			known = known || a.Name == s.name && a.Suite == s.suite
+			if date, err := time.Parse(time.RFC3339, a.Date); err != nil || !s.pinned.IsZero() && date.After(s.pinned) {
+				return false
+			}
+		}
+		if !known {
+			return false
+		}
+	}
+	return true
 }
 
 // sameBase says whether two recipes ask the same of their base.
 func sameBase(a, b map[string]string) bool {
 	for _, pair := range [][2]map[string]string{{a, b}, {b, a}} {
 		for k, v := range pair[0] {
-			if strings.HasPrefix(k, "base.") && pair[1][k] != v {
+			if w, ok := pair[1][k]; strings.HasPrefix(k, "base.") && (!ok || v != w) {
 				return false
 			}
 		}
@@ -113,105 +143,133 @@ func sameBase(a, b map[string]string) bool {
 	return true
 }
 
-// notOlder refuses an archive that is older than the locked one: Debian's stable InRelease
-// has no Valid-Until, so that this is what shows a frozen mirror.
-func notOlder(a lock.Archive, locked *lock.Debian) error {
-	if locked == nil {
+// close chooses the packages. Locked versions that the archives have no more are taken from
+// the store, or from where they can still be had, as they turn out to be needed.
+func (c *choice) close(ctx context.Context) (*debian.Selection, error) {
+	want, err := debian.PythonPackages(c.im.Debian.Suite)
+	if err != nil {
+		return nil, &InputError{err.Error()}
+	}
+	req := debian.Request{Architecture: c.arch, Want: append(want, c.im.Debian.Packages...), Deny: c.im.Debian.Deny, Keep: map[string]string{}}
+	asked := map[string]bool{}
+	for _, d := range c.kept() {
+		req.Keep[d.Name] = d.Version
+	}
+	for {
+		selection, err := debian.Closure(c.packages, req)
+		var unmet *debian.UnmetError
+		if errors.As(err, &unmet) {
+			return nil, &InputError{"Debian " + c.im.Debian.Suite + ": " + err.Error()}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("choosing Debian packages: %w", err)
+		}
+		more := false
+		for _, d := range c.kept() {
+			i := slices.IndexFunc(selection.Packages, func(p debian.Chosen) bool { return p.Name == d.Name })
+			if i < 0 || selection.Packages[i].Version == d.Version || asked[d.Name] || c.has(d) {
+				continue
+			}
+			asked[d.Name] = true
+			revived, err := c.revive(ctx, d)
+			if err != nil {
+				return nil, err
+			}
+			more = more || revived
+		}
+		if !more {
+			return selection, nil
+		}
+	}
+}
+
+// kept are the locked packages whose versions are preferred.
+func (c *choice) kept() (list []lock.Deb) {
+	if c.locked == nil || c.o.UpgradeAll || c.o.UpgradeBase {
 		return nil
 	}
-	for _, old := range locked.Archives {
-		if old.Name == a.Name && old.Suite == a.Suite && old.Date > a.Date { // RFC 3339 in UTC sorts as text
-			return fmt.Errorf("the archive's %s is of %s, the lock was made with %s: its mirror is stale or frozen", a.Suite, a.Date, old.Date)
+	for _, d := range c.locked.Packages {
+		if !c.o.upgrades(d.Name) {
+			list = append(list, d)
 		}
 	}
-	return nil
+	return list
 }
 
-// archive is one suite of an archive.
-type archive struct{ name, suite string }
-
-// read verifies a suite's InRelease and reads the Packages file that it names.
-func (s archive) read(ctx context.Context, im *recipes.Image, keys openpgp.EntityList, arch string, o Options) (lock.Archive, []debian.Package, error) {
-	a := lock.Archive{Name: s.name, Suite: s.suite, Packages: map[string]string{}}
-	base, raw, err := s.inRelease(ctx, im, o)
-	if err != nil {
-		return a, nil, err
-	}
-	release, err := verify(raw, keys, time.Now())
-	if err != nil {
-		return a, nil, fmt.Errorf("%s/dists/%s/InRelease: %w", base, s.suite, err)
-	}
-	if release.Codename != s.suite && release.Suite != s.suite && release.Codename != im.Debian.Suite {
-		return a, nil, fmt.Errorf("%s/dists/%s/InRelease: it is of suite %+q, codename %+q", base, s.suite, release.Suite, release.Codename)
-	}
-	a.Date, a.InRelease = release.Date.UTC().Format(time.RFC3339), sum(raw)
-	name := "main/binary-" + arch + "/Packages.xz"
-	f, ok := release.Files[name]
-	if !ok || f.Size > maxPackages {
-		return a, nil, fmt.Errorf("%s/dists/%s/InRelease: it vouches for no %s", base, s.suite, name)
-	}
-	a.Packages["main"] = f.SHA256
-	dir := base + "/dists/" + s.suite + "/main/binary-" + arch + "/"
-	urls := []string{dir + "Packages.xz"}
-	if release.ByHash {
-		urls = append([]string{dir + "by-hash/SHA256/" + f.SHA256}, urls...)
-	}
-	path, err := o.Fetch.File(ctx, urls, s.suite+" Packages.xz", f.SHA256, f.Size)
-	if err != nil {
-		return a, nil, err
-	}
-	packages, err := readPackages(path, s.name)
-	return a, packages, err
+// has says whether the archives have a locked package.
+func (c *choice) has(d lock.Deb) bool {
+	return slices.ContainsFunc(c.packages, func(p debian.Package) bool { return p.Name == d.Name && p.Version == d.Version })
 }
 
-// inRelease takes the first answer of the places that may have the suite.
-func (s archive) inRelease(ctx context.Context, im *recipes.Image, o Options) (base string, raw []byte, err error) {
-	var errs []error
-	for _, base := range o.Fetch.Archives(s.name, s.suite, im) {
-		raw, err := o.Fetch.Get(ctx, base+"/dists/"+s.suite+"/InRelease", maxInRelease)
-		if err == nil {
-			return base, raw, nil
-		}
-		if ctx.Err() != nil {
-			return "", nil, err
-		}
-		errs = append(errs, err)
+// revive adds a locked package that the archives have replaced, as its own control file
+// describes it. One that cannot be had gives way to what the archives have. A snapshot
+// says all: nothing is added to it.
+func (c *choice) revive(ctx context.Context, d lock.Deb) (bool, error) {
+	if c.im.Debian.Snapshot != "" {
+		return false, nil
 	}
-	return "", nil, fmt.Errorf("reading Debian's %s: %w", s.suite, errors.Join(errs...))
-}
-
-// verify checks the signature of an InRelease file and parses the signed text alone.
-func verify(raw []byte, keys openpgp.EntityList, now time.Time) (debian.Release, error) {
-	block, rest := clearsign.Decode(raw)
-	if block == nil || len(bytes.TrimSpace(rest)) > 0 || !bytes.HasPrefix(raw, []byte("-----BEGIN PGP SIGNED MESSAGE-----")) {
-		return debian.Release{}, errors.New("it is not one clear-signed text and nothing else")
+	path, err := c.o.Fetch.Deb(ctx, d, c.im, c.locked)
+	var gone *fetch.GoneError
+	var offline *fetch.OfflineError
+	if errors.As(err, &gone) || errors.As(err, &offline) {
+		c.o.Progress(fmt.Sprintf("%s %s is in no archive any more: another version is taken", d.Name, d.Version))
+		return false, nil
 	}
-	if _, err := openpgp.CheckDetachedSignature(keys, bytes.NewReader(block.Bytes), block.ArmoredSignature.Body, nil); err != nil {
-		return debian.Release{}, fmt.Errorf("its signature is by none of the archive's keys: %w", err)
-	}
-	release, err := debian.ParseRelease(block.Plaintext)
 	if err != nil {
-		return release, err
+		return false, fmt.Errorf("looking at the locked %s %s: %w", d.Name, d.Version, err)
 	}
-	if !release.ValidUntil.IsZero() && now.After(release.ValidUntil) {
-		return release, fmt.Errorf("it was valid until %s", release.ValidUntil.UTC().Format(time.RFC3339))
-	}
-	return release, nil
-}
-
-func readPackages(path, archive string) ([]debian.Package, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading Packages: %w", err)
+		return false, fmt.Errorf("looking at the locked %s %s: %w", d.Name, d.Version, err)
 	}
 	defer f.Close()
-	x, err := xz.NewReader(f)
+	deb, err := debian.OpenDeb(f, d.Size, d.Name)
 	if err != nil {
-		return nil, fmt.Errorf("reading Packages: %w", err)
+		return false, err
 	}
-	packages, err := debian.ParsePackages(x)
-	for i := range packages {
-		packages[i].Archive = archive
+	p := deb.Package
+	if p.Name != d.Name || p.Version != d.Version {
+		return false, fmt.Errorf("the lock's %s %s is %s %s inside", d.Name, d.Version, p.Name, p.Version)
 	}
-	return packages, err
+	p.Archive, p.Path, p.Size, p.SHA256 = d.Archive, d.Path, d.Size, d.SHA256
+	c.packages = append(c.packages, p)
+	c.revived[d.Archive] = true
+	return true, nil
+}
+
+// result writes the selection down. If it is what was locked, so are the archives.
+func (c *choice) result(selection *debian.Selection) *lock.Debian {
+	dropped := map[string][]string{}
+	for _, d := range selection.Dropped {
+		dropped[d.Package] = append(dropped[d.Package], d.Dependency+": "+d.Reason)
+	}
+	for _, p := range selection.Packages {
+		c.out.Packages = append(c.out.Packages, lock.Deb{Name: p.Name, Version: p.Version, Architecture: p.Architecture, Source: p.Source, Archive: p.Archive,
+			Path: p.Path, Size: p.Size, SHA256: p.SHA256, Requested: p.Requested, RequiredBy: p.RequiredBy, Choice: p.Choice, Dropped: dropped[p.Name]})
+	}
+	if c.locked == nil {
+		return &c.out
+	}
+	if reflect.DeepEqual(c.out.Packages, c.locked.Packages) && len(c.revived) == 0 && c.sameArchives() {
+		return c.locked
+	}
+	// Snapshots are looked up by these dates: what has been replaced is found at its own.
+	for _, a := range c.locked.Archives {
+		if c.revived[a.Name] && !slices.ContainsFunc(c.out.Archives, func(b lock.Archive) bool { return reflect.DeepEqual(a, b) }) {
+			c.out.Archives = append(c.out.Archives, a)
+		}
+	}
+	return &c.out
+}
+
+// sameArchives says whether the lock is made from the same suites.
+func (c *choice) sameArchives() bool {
+	suites := func(list []lock.Archive) (out []string) {
+		for _, a := range list {
+			out = append(out, a.Name+" "+a.Suite)
+		}
+		sort.Strings(out)
+		return slices.Compact(out)
+	}
+	return slices.Equal(suites(c.out.Archives), suites(c.locked.Archives))
 }

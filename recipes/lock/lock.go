@@ -82,7 +82,8 @@ type Deb struct {
 	SHA256       string   `json:"sha256"`
 	Requested    bool     `json:"requested,omitempty"`
 	RequiredBy   []string `json:"requiredBy,omitempty"`
-	Choice       string   `json:"choice,omitempty"` // "mawk for awk (of gawk, mawk, original-awk)"
+	Choice       string   `json:"choice,omitempty"`  // "mawk for awk (of gawk, mawk, original-awk)"
+	Dropped      []string `json:"dropped,omitempty"` // dependencies that only scripts need: "tzdata: …"
 }
 
 // Base is an image that lies below, resolved to the platform.
