@@ -63,7 +63,7 @@ func TestTheCompleteRecipeMeansWhatItSays(t *testing.T) {
 		Entrypoint: []string{"python", "train.py"}, Command: []string{}, Env: map[string]string{"OMP_NUM_THREADS": "8"},
 		Labels: map[string]string{"team": "ml-platform"}, Ports: []int{8080}, Writable: []string{"/cache"},
 		Start: Start{NoGPU: "cpu", NoDriver: "stop", OldDriver: "warn", NoCode: "stop", Root: "stop"},
-		Slim: Slim{Drop: []string{"cudnn-precompiled-engines", "headers", "static-libraries", "tests"}, Keep: []string{"nvidia/cuda_runtime/include/**"}, Codec: "gzip"},
+		Slim:  Slim{Drop: []string{"cudnn-precompiled-engines", "headers", "static-libraries", "tests"}, Keep: []string{"nvidia/cuda_runtime/include/**"}, Codec: "gzip"},
 		Tests: []Test{{Name: "imports", Command: []string{"python", "-c", "import torch"}}},
 	}
 	if d := cmp.Diff(want, f.Images[0]); d != "" {
@@ -213,6 +213,32 @@ func TestHostileRecipesEndWithAnError(t *testing.T) {
 				t.Errorf("it allocated %d MB", grown>>20)
 			}
 		})
+	}
+}
+
+func TestEveryBlockOfTheReferenceLoads(t *testing.T) {
+	for _, page := range []string{"../docs/recipe-language.md", "../README.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```hcl\\n(.*?)```").FindAllSubmatch(text, -1)
+		if len(blocks) == 0 {
+			t.Fatalf("%s has no block of HCL", page)
+		}
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "src"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range blocks {
+			path := filepath.Join(dir, fmt.Sprintf("%d.hcl", i))
+			if err := os.WriteFile(path, b[1], 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Load(path, Options{}); err != nil {
+				t.Errorf("%s, block %d: %v", page, i+1, err)
+			}
+		}
 	}
 }
 
