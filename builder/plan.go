@@ -35,14 +35,25 @@ type PlannedLayer struct {
 	Run  *recipes.Run
 }
 
+// LockError is a lock that contradicts itself or its recipe: somebody edited it.
+type LockError struct{ Reason string }
+
+func (e *LockError) Error() string { return e.Reason }
+
+// Hint says what to do.
+func (e *LockError) Hint() string { return "forge lock writes it anew" }
+
 // New plans an image.
 func New(im *recipes.Image, li *lock.Image) (*Plan, error) {
 	created, err := time.Parse(time.RFC3339, li.Created)
 	if err != nil {
 		return nil, fmt.Errorf("planning image %q: %w", im.Name, err)
 	}
+	if li.Platform != im.Platform {
+		return nil, &LockError{fmt.Sprintf("image %q is locked for %s, the recipe says %s", im.Name, li.Platform, im.Platform)}
+	}
 	if err := sameGroups(li); err != nil {
-		return nil, fmt.Errorf("planning image %q: %w", im.Name, err)
+		return nil, &LockError{fmt.Sprintf("image %q: %v", im.Name, err)}
 	}
 	p := &Plan{Image: im, Lock: li, Start: startConfig(im, li)}
 	if li.Base != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
 )
@@ -76,11 +77,20 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 		}
 		result, err := b.Build(ctx, plan)
 		if err != nil {
-			return fmt.Errorf("building image %q: %w", im.Name, err)
+			return fmt.Errorf("building image %q: %w", im.Name, w.allMissing(err, l.Images[im.Name]))
 		}
 		t.result("oci:%s@%s", result.Dir, result.Digest)
 	}
 	return nil
+}
+
+// allMissing makes an error about the first file that is missing offline one about all.
+func (w *workshop) allMissing(err error, li *lock.Image) error {
+	var first, all *fetch.OfflineError
+	if errors.As(err, &first) && errors.As(w.fetcher.Held(li), &all) {
+		return all
+	}
+	return err
 }
 
 // lockFor reads the lock of the images; with --lock it is made where it does not fit.

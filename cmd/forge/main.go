@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/builder/resolve"
 	"github.com/forge-build/forge/recipes"
@@ -62,6 +63,7 @@ func exitCode(err error) int {
 		settings    *fetch.SettingsError
 		uv          *resolve.UVError
 		input       *resolve.InputError
+		edited      *builder.LockError
 		usage       usageError
 		stale       staleError
 		difference  differenceError
@@ -70,7 +72,7 @@ func exitCode(err error) int {
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &diagnostics), errors.As(err, &invalid), errors.As(err, &format), errors.As(err, &settings),
-		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference):
+		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference):
 		return exitRecipe
 	}
 	return exitFailure
