@@ -194,12 +194,12 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// alsoNeeded are packages that Debian takes for granted (Essential) and that others do not
+// alsoNeeded are packages that Debian takes for granted (Essential, or recommended) and that others do not
 // work without.
 var alsoNeeded = map[string][]string{
 	"bash":     {"ncurses-base"},
-	"gcc":      {"libc-bin"},
-	"git":      {"dash"}, // hooks, aliases, submodules
+	"gcc":      {"libc6-dev"}, // only recommended, yet without it no program can be linked
+	"git":      {"dash"},      // hooks, aliases, submodules
 	"htop":     {"ncurses-base"},
 	"less":     {"ncurses-base"},
 	"nano":     {"ncurses-base"},

@@ -10,8 +10,8 @@ import (
 func CompareVersions(a, b string) int {
 	e1, u1, r1 := splitVersion(a)
 	e2, u2, r2 := splitVersion(b)
-	if e1 != e2 {
-		return comparePart(e1, e2)
+	if c := comparePart(e1, e2); c != 0 {
+		return c
 	}
 	if c := comparePart(u1, u2); c != 0 {
 		return c
