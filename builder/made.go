@@ -2,7 +2,6 @@ package builder
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -258,5 +257,3 @@ func or(a, b string) string {
 	}
 	return b
 }
-
-var _ = context.Background

@@ -2,6 +2,7 @@ package debian
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"testing"
 )
@@ -70,5 +71,31 @@ func FuzzRelease(f *testing.F) {
 				t.Fatalf("%q %+v", name, file)
 			}
 		}
+	})
+}
+
+// FuzzTar changes headers, whose checksums are made right again.
+func FuzzTar(f *testing.F) {
+	f.Add(tarball(dir("./usr/"), file("./usr/x", "hello"), symlink("./usr/l", "x"), hardlink("./usr/h", "./usr/x"), pax('x', "path=usr/z"), file("./z", ""), long('K', "target"), symlink("./usr/k", "target")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		b = bytes.Clone(b)
+		for i := 0; i+block <= len(b); i += block {
+			if h := b[i : i+block]; string(h[257:262]) == "ustar" {
+				copy(h[148:156], "        ")
+				sum := 0
+				for _, c := range h {
+					sum += int(c)
+				}
+				copy(h[148:156], fmt.Sprintf("%06o\x00 ", sum))
+			}
+		}
+		paths := map[string]bool{}
+		_ = newTarReader(bytes.NewReader(b), "x", 64<<20).each(func(e Entry, _ io.Reader) error {
+			if why := checkPath(e.Path); why != "" || paths[e.Path] || e.Size < 0 {
+				t.Fatalf("%+v %s", e, why)
+			}
+			paths[e.Path] = true
+			return nil
+		})
 	})
 }

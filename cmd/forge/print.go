@@ -12,6 +12,9 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/builder/convert"
+	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/recipes"
 )
 
@@ -118,11 +121,12 @@ func (t *terminal) failure(err error) {
 	found := errors.As(err, &diagnostics)
 	if t.json {
 		raw, _ := json.Marshal(struct {
+			ID          string `json:"id,omitempty"`
 			Error       string `json:"error"`
 			Hint        string `json:"hint,omitempty"`
 			ExitCode    int    `json:"exitCode"`
 			Diagnostics any    `json:"diagnostics,omitempty"`
-		}{err.Error(), hint(err), exitCode(err), diagnosticsJSON(diagnostics)})
+		}{reasonID(err), err.Error(), hint(err), exitCode(err), diagnosticsJSON(diagnostics)})
 		fmt.Fprintln(t.err, string(raw))
 		return
 	}
@@ -143,11 +147,42 @@ func diagnosticsJSON(d *recipes.Diagnostics) any {
 	return d.JSON()
 }
 
+// reasonID is a failure's reason for programs, finer than the exit code; empty for most.
+func reasonID(err error) string {
+	var (
+		gone    *fetch.GoneError
+		offline *fetch.OfflineError
+		stale   staleError
+		none    *builder.NoBuilderError
+		test    *builder.TestError
+		claim   *convert.ClaimError
+	)
+	switch {
+	case errors.As(err, &gone):
+		return "gone" // a locked file is served nowhere any more
+	case errors.As(err, &offline):
+		return "offline"
+	case errors.As(err, &stale):
+		return "stale"
+	case errors.As(err, &none):
+		return "no-builder"
+	case errors.As(err, &test):
+		return "test-failed"
+	case errors.As(err, &claim):
+		return "claim" // a layer is not what the lock states
+	}
+	return ""
+}
+
 // hint is what to try, for errors where there is something to try.
 func hint(err error) string {
 	var stale staleError
 	if errors.As(err, &stale) {
 		return stale.hint
+	}
+	var gone *fetch.GoneError
+	if errors.As(err, &gone) {
+		return "forge lock --upgrade-base chooses every Debian package anew, --upgrade=NAME one package or wheel"
 	}
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
