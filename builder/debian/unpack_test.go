@@ -243,6 +243,10 @@ func TestAlternatives(t *testing.T) {
 	if x.link("usr/lib/cpp") != "/usr/bin/cpp" {
 		t.Error("a link below /lib is not below /usr/lib")
 	}
+	x = mustUnpack(t, scripted("cc", "postinst", "#!/bin/sh\nupdate-alternatives --install /usr/l/x x /usr/bin/cpp 10\n", file("./usr/bin/cpp", ""), symlink("./usr/l", "/etc")))
+	if _, ok := x.entries["usr/l/x"]; ok {
+		t.Error("an alternative is written through a link")
+	}
 }
 
 func TestRules(t *testing.T) {
