@@ -149,10 +149,9 @@ type staleError struct{ reason string }
 
 func (e *staleError) Error() string { return e.reason }
 
-// read takes a suite's state from the first place that has a good one.
-func (c *choice) read(ctx context.Context, s source) error {
+// read takes a suite's state from the first of the places that has a good one.
+func (c *choice) read(ctx context.Context, s source, bases []string) error {
 	var errs []error
-	bases := c.o.Fetch.Archives(s.name, s.suite, c.im)
 	for _, base := range bases {
 		err := c.readFrom(ctx, s, base, bases)
 		var raced *racedError
@@ -183,11 +182,15 @@ func (c *choice) readFrom(ctx context.Context, s source, base string, bases []st
 	if err != nil {
 		return err
 	}
-	at := c.now
-	if !s.pinned.IsZero() {
-		at = s.pinned
-	}
-	text, err := signedText(raw, s.keys, at)
+	text, err := signedText(raw, s.keys, func(made time.Time) time.Time {
+		switch {
+		case s.pinned.IsZero():
+			return c.now
+		case made.After(s.pinned):
+			return made // what is too new for a snapshot, its date says
+		}
+		return s.pinned
+	})
 	if err != nil {
 		return &forgedError{fmt.Errorf("%s: %w", address, err)}
 	}
@@ -217,8 +220,9 @@ func (c *choice) readFrom(ctx context.Context, s source, base string, bases []st
 }
 
 // signedText returns the text that a clear-signed file signs, if one of its signatures is
-// by one of the keys at that time. Nothing may stand around it.
-func signedText(raw []byte, keys openpgp.EntityList, at time.Time) ([]byte, error) {
+// by one of the keys, which must be valid at the time that at gives for a signature's own.
+// Nothing may stand around the text.
+func signedText(raw []byte, keys openpgp.EntityList, at func(made time.Time) time.Time) ([]byte, error) {
 	if !bytes.HasPrefix(raw, []byte("-----BEGIN PGP SIGNED MESSAGE-----\n")) {
 		return nil, errors.New("it does not begin with a signed text")
 	}
@@ -229,7 +233,6 @@ func signedText(raw []byte, keys openpgp.EntityList, at time.Time) ([]byte, erro
 	if len(bytes.TrimSpace(rest)) > 0 {
 		return nil, errors.New("there is text outside the signed block")
 	}
-	config := &packet.Config{Time: func() time.Time { return at }}
 	packets := packet.NewReader(io.LimitReader(block.ArmoredSignature.Body, maxKey))
 	var errs []error
 	for len(errs) < 20 {
@@ -251,6 +254,7 @@ func signedText(raw []byte, keys openpgp.EntityList, at time.Time) ([]byte, erro
 			errs = append(errs, err)
 			continue
 		}
+		config := &packet.Config{Time: func() time.Time { return at(signature.CreationTime) }}
 		if _, err = openpgp.CheckDetachedSignature(keys, bytes.NewReader(block.Bytes), &one, config); err == nil {
 			return block.Plaintext, nil
 		}

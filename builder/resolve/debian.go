@@ -23,22 +23,23 @@ import (
 // the archive has replaced it, unless o upgrades it. before may be nil. An image on another
 // base has no packages: the result is nil then. A wish that cannot be met is an *InputError.
 func Debian(ctx context.Context, im *recipes.Image, before *lock.Image, o Options) (*lock.Debian, error) {
-	return debianAt(ctx, im, before, o, time.Now())
-}
-
-func debianAt(ctx context.Context, im *recipes.Image, before *lock.Image, o Options, now time.Time) (*lock.Debian, error) {
 	if im.Debian == nil {
 		return nil, nil
 	}
-	c, err := newChoice(im, before, o, now)
+	c, err := newChoice(im, before, o, time.Now())
 	if err != nil {
 		return nil, err
 	}
+	return c.run(ctx, before)
+}
+
+// run is the story of a choice: archives, closure, lock.
+func (c *choice) run(ctx context.Context, before *lock.Image) (*lock.Debian, error) {
 	if c.stays(before) {
 		return c.locked, nil
 	}
 	for _, s := range c.sources {
-		if err := c.read(ctx, s); err != nil {
+		if err := c.read(ctx, s, c.places(s.name, s.suite, c.im)); err != nil {
 			return nil, err
 		}
 	}
@@ -57,6 +58,7 @@ type choice struct {
 	arch    string
 	locked  *lock.Debian // nil: nothing is to be kept
 	sources []source
+	places  func(archive, suite string, im *recipes.Image) []string
 
 	out      lock.Debian
 	packages []debian.Package
@@ -72,7 +74,7 @@ func newChoice(im *recipes.Image, before *lock.Image, o Options, now time.Time) 
 			return nil, &InputError{fmt.Sprintf("package %q is both asked for and denied", name)}
 		}
 	}
-	c := &choice{o: o, now: now, arch: strings.TrimPrefix(im.Platform, "linux/"), revived: map[string]bool{}}
+	c := &choice{o: o, now: now, arch: strings.TrimPrefix(im.Platform, "linux/"), revived: map[string]bool{}, places: o.Fetch.Archives}
 	c.out.Suite = im.Debian.Suite
 	if before != nil && before.Debian != nil && before.Platform == im.Platform && before.Debian.Suite == im.Debian.Suite {
 		c.locked = before.Debian
