@@ -445,13 +445,17 @@ func TestAPinnedTimeAsksTheSnapshotAtThatTime(t *testing.T) {
 	r := newRepository(t)
 	b := newBench(t, r)
 	b.o.AsOf = clock
-	c, err := newChoice(debianImage(), nil, b.o, b.now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range c.places("debian", "trixie", c.im) {
-		if !strings.Contains(p, "/20261124T120000Z") {
-			t.Errorf("--as-of asks %s", p)
+	for snapshot, want := range map[string]string{"": "/20261124T120000Z", "2026-11-25T00:00:00Z": "/20261124T120000Z", "2026-11-23T00:00:00Z": "/20261123T000000Z"} {
+		im := debianImage()
+		im.Debian.Snapshot = snapshot
+		c, err := newChoice(im, nil, b.o, b.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range c.places("debian", "trixie", c.im) {
+			if !strings.Contains(p, want) {
+				t.Errorf("--as-of with the snapshot %q asks %s", snapshot, p)
+			}
 		}
 	}
 }
@@ -607,6 +611,9 @@ func TestARecipesArchiveHasItsOwnKey(t *testing.T) {
 		}
 		for i := range 3 {
 			c.sources[i].keys = b.keys
+		}
+		if n := len(c.sources[3].keys); n != 1 {
+			t.Errorf("the archive has %d keys", n)
 		}
 		return c.run(context.Background(), nil)
 	}
