@@ -46,7 +46,7 @@ func trimDot(s string) string {
 
 // later are words of later versions: they are an error until they mean something.
 var later = map[string]bool{"service": true, "model": true, "policy": true, "vulnerabilities": true, "sign": true,
-	"environment": true, "run": true, "index": true, "wheel": true, "accept": true, "archive": true, "files": true, "bytecode": true, "snapshot": true}
+	"environment": true, "index": true, "wheel": true, "accept": true, "archive": true, "files": true, "snapshot": true}
 
 // done reports every word that nobody asked for.
 func (w *words) done() {
@@ -160,6 +160,11 @@ func (w *words) number(name string, def int) (int, hcl.Range) {
 		return def, at
 	}
 	return int(n), at
+}
+
+func (w *words) flag(name string) (bool, hcl.Range) {
+	v, at, ok := w.attribute(name, cty.Bool)
+	return ok && v.True(), at
 }
 
 func (w *words) numbers(name string) ([]int, hcl.Range) {

@@ -68,7 +68,7 @@ func (d *decoder) image(b *hclsyntax.Block) *Image {
 	}
 	im.Entrypoint, _ = d.argv(w, "entrypoint")
 	im.Command, _ = d.argv(w, "command")
-	d.env(w, im)
+	im.Env = d.variables(w)
 	if im.Labels, at = w.texts("labels"); im.Labels != nil {
 		for _, k := range sortedKeys(im.Labels) {
 			d.plain(at, "label "+k, k)
@@ -79,6 +79,7 @@ func (d *decoder) image(b *hclsyntax.Block) *Image {
 	d.writable(w, im)
 	d.start(w, im)
 	d.slim(w, im)
+	d.runs(w, im)
 	d.tests(w, im)
 	w.done()
 	d.stack(im)
@@ -147,6 +148,7 @@ func (d *decoder) python(w *words, im *Image) {
 		}
 	}
 	im.Python.Requirements = reqs
+	im.Python.Bytecode, _ = p.flag("bytecode")
 	p.done()
 }
 
@@ -284,7 +286,8 @@ func (d *decoder) plain(at hcl.Range, what, v string) {
 // refused are variables that change what a program loads, or that forge sets from facts.
 var refused = regexp.MustCompile(`^(LD_.*|PYTHONPATH|PYTHONHOME|PYTHONSTARTUP|CUDA_VERSION|NVIDIA_.*|FORGE_.*|BASH_ENV|ENV|PATH|VIRTUAL_ENV)$`)
 
-func (d *decoder) env(w *words, im *Image) {
+// variables reads env.
+func (d *decoder) variables(w *words) map[string]string {
 	env, at := w.texts("env")
 	for _, k := range sortedKeys(env) {
 		switch v := env[k]; {
@@ -300,7 +303,7 @@ func (d *decoder) env(w *words, im *Image) {
 			d.plain(at, "env "+k, v)
 		}
 	}
-	im.Env = env
+	return env
 }
 
 func (d *decoder) writable(w *words, im *Image) {
@@ -364,24 +367,6 @@ func (d *decoder) slim(w *words, im *Image) {
 		d.mistake(at, "Unknown codec", "%+q: %s", cut(im.Slim.Codec), nearest(im.Slim.Codec, []string{"zstd", "gzip"}))
 	}
 	p.done()
-}
-
-func (d *decoder) tests(w *words, im *Image) {
-	names := map[string]bool{}
-	for _, b := range w.blocks("test", 1) {
-		p := d.words(b, "test.")
-		t := Test{Name: b.Labels[0]}
-		if t.Name == "" || names[t.Name] || strings.ContainsAny(t.Name, "\n\x00") || len(t.Name) > 120 {
-			d.mistake(b.LabelRanges[0], "Invalid test name", "%+q: every test has a name of its own, one line.", cut(t.Name))
-		}
-		names[t.Name] = true
-		t.Command, _ = d.argv(p, "command")
-		if len(t.Command) == 0 {
-			d.mistake(b.DefRange(), "Test without a command", `Write command = ["python", "-c", "import torch"].`)
-		}
-		p.done()
-		im.Tests = append(im.Tests, t)
-	}
 }
 
 // stack asks the tables whether what the recipe wants can exist.

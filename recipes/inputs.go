@@ -25,6 +25,9 @@ func (im *Image) Inputs() map[string]string {
 	for _, r := range im.Python.Requirements {
 		set("python.requirements: "+strings.TrimSpace(r), "wanted")
 	}
+	if im.Python.Bytecode {
+		set("python.bytecode", "wanted")
+	}
 	if b := im.Debian; b != nil {
 		set("base.suite", b.Suite)
 		for _, p := range b.Packages {

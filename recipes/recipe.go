@@ -132,7 +132,7 @@ type Environment struct {
 type Run struct {
 	Name    string
 	Command []string
-	Output  []string // absolute paths that become a layer
+	Output  []string // absolute paths of folders, empty when it starts, that become a layer
 	Env     map[string]string
 }
 

@@ -57,13 +57,15 @@ func TestTheCompleteRecipeMeansWhatItSays(t *testing.T) {
 	want := &Image{
 		Name: "train", Repository: "r.example/t/train", Tags: []string{"2.9.1-cu128"}, Platform: "linux/amd64",
 		PyTorch: &PyTorch{Version: "2.9.1", CUDA: "12.8", GPUs: []string{"8.0", "9.0"}, Driver: "525.60.13"},
-		Python:  Python{Version: "3.13", Requirements: []string{"numpy>=2", "pandas"}},
+		Python:  Python{Version: "3.13", Requirements: []string{"numpy>=2", "pandas"}, Bytecode: true},
 		Debian:  &Debian{Suite: "trixie", Packages: []string{"libgomp1"}, Deny: []string{"perl-base"}},
 		User:    User{Name: "ml", UID: 1001, Groups: []string{"render", "video"}}, Workdir: "/app",
 		Entrypoint: []string{"python", "train.py"}, Command: []string{}, Env: map[string]string{"OMP_NUM_THREADS": "8"},
 		Labels: map[string]string{"team": "ml-platform"}, Ports: []int{8080}, Writable: []string{"/cache"},
 		Start: Start{NoGPU: "cpu", NoDriver: "stop", OldDriver: "warn", NoCode: "stop", Root: "stop"},
 		Slim:  Slim{Drop: []string{"cudnn-precompiled-engines", "headers", "static-libraries", "tests"}, Keep: []string{"nvidia/cuda_runtime/include/**"}, Codec: "gzip"},
+		Runs: []Run{{Name: "compile tokenizer", Command: []string{"python", "-m", "acme.tokenizer"}, Output: []string{"/app/tokenizer"},
+			Env: map[string]string{"TOKENIZERS_PARALLELISM": "false"}}},
 		Tests: []Test{{Name: "imports", Command: []string{"python", "-c", "import torch"}}},
 	}
 	if d := cmp.Diff(want, f.Images[0]); d != "" {

@@ -28,5 +28,19 @@ image "Bad Name" { # ERROR: Invalid image name
   copy "../secrets" { to = "/x" } # ERROR: Copy from outside
   copy "nothing-here" { to = "/x" } # ERROR: Copy of nothing
   test "t" { command = [] } # ERROR: Test without a command
+  test "t" { command = ["true"] } # ERROR: Invalid test name
+  run "r" { # ERROR: Run without an output
+    command = ["true"]
+  }
+  run "s" {
+    command = ["true"]
+    output  = ["/app/a", "/app/a/b"] # ERROR: Output twice
+    env     = { LD_PRELOAD = "x" } # ERROR: Variable is not the recipe's
+  }
+  run "u" {
+    command = ["true"]
+    output  = ["/opt/venv/x"] # ERROR: Path is taken
+    network = true # ERROR: Unknown word
+  }
   command = ["ghp_012345678901234567890123456789abcdef"] # ERROR: Secret in the recipe
 }

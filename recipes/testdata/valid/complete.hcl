@@ -20,6 +20,7 @@ image "train" {
   python {
     version      = "3.13"
     requirements = local.all
+    bytecode     = true
   }
 
   base "debian" {
@@ -51,6 +52,12 @@ image "train" {
     drop  = ["static-libraries", "headers", "tests", "cudnn-precompiled-engines"]
     keep  = ["nvidia/cuda_runtime/include/**"]
     codec = "gzip"
+  }
+
+  run "compile tokenizer" {
+    command = ["python", "-m", "acme.tokenizer"]
+    output  = ["/app/tokenizer"]
+    env     = { TOKENIZERS_PARALLELISM = "false" }
   }
 
   test "imports" { command = ["python", "-c", "import torch"] }
