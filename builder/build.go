@@ -126,8 +126,69 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 	return r, b.test(ctx, p, r)
 }
 
+// image is a config and a manifest, and the layers that they name, all of them in the store.
+type image struct {
+	manifest v1.Descriptor // of the manifest itself
+	config   v1.Descriptor
+	layers   []v1.Descriptor
+}
+
+// assemble writes config and manifest of an image over layers into the store.
+func (b *Builder) assemble(config v1.ConfigFile, layers []lock.Layer, codec layer.Codec) (*image, error) {
+	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: map[string]string{}}
+	for k, v := range config.Config.Labels {
+		m.Annotations[k] = v
+	}
+	config.RootFS = v1.RootFS{Type: "layers"}
+	for _, l := range layers {
+		id, err := v1.NewHash(l.DiffID)
+		if err != nil {
+			return nil, err
+		}
+		blob := l.Blobs[string(codec)]
+		digest, err := v1.NewHash(blob.Digest)
+		if err != nil {
+			return nil, err
+		}
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, id)
+		m.Layers = append(m.Layers, v1.Descriptor{MediaType: types.MediaType(layer.MediaType(codec)), Size: blob.Size, Digest: digest})
+	}
+	var err error
+	if m.Config, err = b.put(config, types.OCIConfigJSON); err != nil {
+		return nil, err
+	}
+	d, err := b.put(m, types.OCIManifestSchema1)
+	if err != nil {
+		return nil, err
+	}
+	d.Platform = &v1.Platform{OS: "linux", Architecture: config.Architecture}
+	return &image{manifest: d, config: m.Config, layers: m.Layers}, nil
+}
+
+// put writes a document into the store.
+func (b *Builder) put(v any, mediaType types.MediaType) (v1.Descriptor, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return v1.Descriptor{}, fmt.Errorf("internal error: %w", err)
+	}
+	p, err := b.Store.Create()
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	defer p.Abort() // nothing after Commit
+	if _, err := p.Write(raw); err != nil {
+		return v1.Descriptor{}, err
+	}
+	sum, err := p.Commit("")
+	return v1.Descriptor{MediaType: mediaType, Size: int64(len(raw)), Digest: v1.Hash{Algorithm: "sha256", Hex: sum}}, err
+}
+
 // layout writes the OCI layout beside its place and renames it.
-func (b *Builder) layout(p *Plan, layers []lock.Layer) (_ *Result, err error) {
+func (b *Builder) layout(p *Plan, layers []lock.Layer) (*Result, error) {
+	im, err := b.assemble(p.Config, layers, b.codec(p))
+	if err != nil {
+		return nil, err
+	}
 	dir := filepath.Join(b.Output, p.Image.Name)
 	if err := os.MkdirAll(b.Output, 0o755); err != nil {
 		return nil, fmt.Errorf("writing the image: %w", err)
@@ -141,53 +202,17 @@ func (b *Builder) layout(p *Plan, layers []lock.Layer) (_ *Result, err error) {
 	if err := errors.Join(os.Chmod(tmp, 0o755), os.MkdirAll(blobs, 0o755)); err != nil {
 		return nil, fmt.Errorf("writing the image: %w", err)
 	}
-	config := p.Config
-	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Annotations: map[string]string{}}
-	for k, v := range p.Config.Config.Labels {
-		m.Annotations[k] = v
-	}
-	config.RootFS.Type = "layers"
-	codec := string(b.codec(p))
-	for _, l := range layers {
-		id, err := v1.NewHash(l.DiffID)
-		if err != nil {
-			return nil, err
+	for _, d := range append([]v1.Descriptor{im.manifest, im.config}, im.layers...) {
+		if _, err := os.Lstat(filepath.Join(blobs, d.Digest.Hex)); err == nil {
+			continue // two layers with the same bytes
 		}
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, id)
-		blob := l.Blobs[codec]
-		digest, err := v1.NewHash(blob.Digest)
-		if err != nil {
-			return nil, err
-		}
-		m.Layers = append(m.Layers, v1.Descriptor{MediaType: types.MediaType(layer.MediaType(layer.Codec(codec))), Size: blob.Size, Digest: digest})
-		if _, err := os.Lstat(filepath.Join(blobs, digest.Hex)); err == nil {
-			continue
-		}
-		if err := b.Store.Place(digest.Hex, filepath.Join(blobs, digest.Hex)); err != nil {
+		if err := b.Store.Place(d.Digest.Hex, filepath.Join(blobs, d.Digest.Hex)); err != nil {
 			return nil, err
 		}
 	}
-	put := func(v any) (v1.Descriptor, error) {
-		raw, err := json.Marshal(v)
-		if err != nil {
-			return v1.Descriptor{}, err
-		}
-		d := v1.Descriptor{Size: int64(len(raw)), Digest: v1.Hash{Algorithm: "sha256", Hex: sumOf(raw)}}
-		return d, os.WriteFile(filepath.Join(blobs, d.Digest.Hex), raw, 0o644)
-	}
-	if m.Config, err = put(config); err != nil {
-		return nil, err
-	}
-	m.Config.MediaType = types.OCIConfigJSON
-	d, err := put(m)
+	index, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{im.manifest}})
 	if err != nil {
-		return nil, err
-	}
-	d.MediaType = types.OCIManifestSchema1
-	d.Platform = &v1.Platform{OS: "linux", Architecture: config.Architecture}
-	index, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{d}})
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("internal error: %w", err)
 	}
 	if err := errors.Join(os.WriteFile(filepath.Join(tmp, "index.json"), index, 0o644),
 		os.WriteFile(filepath.Join(tmp, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o644)); err != nil {
@@ -201,5 +226,5 @@ func (b *Builder) layout(p *Plan, layers []lock.Layer) (_ *Result, err error) {
 	if err := os.Rename(tmp, dir); err != nil {
 		return nil, fmt.Errorf("writing the image: %w", err)
 	}
-	return &Result{Dir: dir, Digest: d.Digest.String(), Layers: m.Layers}, nil
+	return &Result{Dir: dir, Digest: im.manifest.Digest.String(), Layers: im.layers}, nil
 }
