@@ -28,10 +28,12 @@ type Builder struct {
 	Fetch    *fetch.Fetcher
 	Dir      string // the recipe's folder
 	Output   string // folder for the layouts, one below it for each image
-	Mode     string // "auto", "embedded" or "none": who executes the recipe's tests
+	Mode     string // who executes the recipe's steps: "auto", "embedded", "none" or an address
 	NoTest   bool   // the recipe's tests are not run
 	Progress func(convert.Event)
 	Messages io.Writer // what a step prints
+
+	open *worker // the daemon, while a build needs it
 }
 
 // Result is an image on disk.
@@ -81,11 +83,10 @@ func sumOf(b []byte) string {
 
 // Build makes the image.
 func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
-	if !b.NoTest && len(p.Image.Tests) > 0 {
-		if err := b.able(p); err != nil {
-			return nil, err
-		}
+	if err := b.able(ctx, p); err != nil {
+		return nil, err
 	}
+	defer b.release()
 	var locked []lock.Layer
 	for _, l := range p.Layers {
 		if l.Kind == "wheels" || l.Kind == "debian" {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -130,7 +131,7 @@ func (d *daemon) ready(ctx context.Context) error {
 		_, err := d.client.ListWorkers(ask)
 		done()
 		if err == nil {
-			return nil
+			return fits(ctx, d.client, "linux/"+runtime.GOARCH, true)
 		}
 		select {
 		case <-d.ended:
@@ -188,5 +189,5 @@ func (e *NoBuilderError) Error() string {
 
 // Hint says what to do.
 func (e *NoBuilderError) Hint() string {
-	return "run as root with buildkitd (make build) and runc installed, or leave the tests out with --no-test"
+	return "run as root with buildkitd (make build) and runc installed, start a rootless buildkitd, name a builder with --builder, or leave tests out with --no-test"
 }

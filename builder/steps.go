@@ -4,20 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/plugins/content/local"
-	"github.com/containerd/log"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb"
-	"github.com/moby/buildkit/util/progress/progressui"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/forge-build/forge/recipes"
 )
@@ -62,16 +56,12 @@ func (b *Builder) test(ctx context.Context, p *Plan, r *Result) error {
 	if len(due) == 0 {
 		return nil
 	}
-	d, err := embedded(ctx, b.Store)
+	w, err := b.worker(ctx, p)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	if err := b.lend(d, r); err != nil {
+	if err := b.lend(w, r.Layers); err != nil {
 		return err
-	}
-	if err := log.SetLevel("error"); err != nil { // the library warns of file systems without fs-verity
-		return fmt.Errorf("internal error: %w", err)
 	}
 	images, err := local.NewStore(r.Dir)
 	if err != nil {
@@ -79,7 +69,7 @@ func (b *Builder) test(ctx context.Context, p *Plan, r *Result) error {
 	}
 	for _, t := range due {
 		began := time.Now()
-		if err := b.step(ctx, d.client, images, p, r, t); err != nil {
+		if err := b.runTest(ctx, w, images, p, r, t); err != nil {
 			return err
 		}
 		if err := b.Store.PutFact("test", testKey(r, t), []byte("passed")); err != nil {
@@ -95,95 +85,44 @@ func testKey(r *Result, t recipes.Test) string {
 	return sumOf([]byte(fmt.Sprintf("%s %q %q %q", r.Digest, t.Name, t.Command, list(t.Env))))
 }
 
-// able says before any work whether the tests can be executed here.
-func (b *Builder) able(p *Plan) error {
-	reason := ""
-	switch {
-	case b.Mode == "none":
-		reason = "--builder none executes nothing"
-	case runtime.GOOS != "linux":
-		reason = "the embedded builder needs Linux"
-	case os.Geteuid() != 0:
-		reason = "the embedded builder needs root"
-	case runtime.GOARCH != p.Config.Architecture:
-		reason = fmt.Sprintf("this host is %s, the image is for %s", runtime.GOARCH, p.Config.Architecture)
+// able says before any work whether the plan's steps can be executed here.
+func (b *Builder) able(ctx context.Context, p *Plan) error {
+	words := b.words(p)
+	if len(words) == 0 {
+		return nil
 	}
-	if reason == "" {
-		_, _, err := programs()
-		if err == nil {
-			return nil
-		}
-		reason = err.Error()
-	}
-	return &NoBuilderError{p.words(), reason}
+	_, err := b.choose(ctx, p.Image.Platform, words)
+	return err
 }
 
-// words are the parts of the recipe that need something executed.
-func (p *Plan) words() []string {
+// words are the parts of the recipe that need something executed in this build.
+func (b *Builder) words(p *Plan) []string {
 	var words []string
+	for _, r := range p.Image.Runs {
+		words = append(words, fmt.Sprintf("run %q", r.Name))
+	}
+	if b.NoTest {
+		return words
+	}
 	for _, t := range p.Image.Tests {
 		words = append(words, fmt.Sprintf("test %q", t.Name))
 	}
 	return words
 }
 
-// lend links the image's blobs into the daemon's own content store, so that nothing is
-// copied: containerd's store finds a digest present and asks for no bytes.
-func (b *Builder) lend(d *daemon, r *Result) error {
-	if err := os.MkdirAll(d.content(), 0o700); err != nil {
-		return fmt.Errorf("lending layers to buildkitd: %w", err)
-	}
-	for _, l := range r.Layers {
-		to := filepath.Join(d.content(), l.Digest.Hex)
-		if info, err := os.Stat(to); err == nil && info.Size() == l.Size {
-			continue
-		}
-		if err := b.Store.Link(l.Digest.Hex, to); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// step runs one test in the image's root, as its user, without network; what it writes is
+// runTest runs one test in the image's root, as its user, without network; what it writes is
 // thrown away.
-func (b *Builder) step(ctx context.Context, c *client.Client, images content.Store, p *Plan, r *Result, t recipes.Test) error {
+func (b *Builder) runTest(ctx context.Context, w *worker, images content.Store, p *Plan, r *Result, t recipes.Test) error {
 	def, err := testLLB(p, r.Digest, t).Marshal(ctx, llb.Platform(ocispecs.Platform{OS: "linux", Architecture: p.Config.Architecture}))
 	if err != nil {
 		return fmt.Errorf("planning test %q: %w", t.Name, err)
 	}
-	tail := &lastLog{}
-	status := make(chan *client.SolveStatus)
-	shown := make(chan *client.SolveStatus)
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		_, err := c.Solve(ctx, def, client.SolveOpt{OCIStores: map[string]content.Store{"forge": images}}, status)
-		return err
-	})
-	g.Go(func() error {
-		defer close(shown)
-		for s := range status {
-			tail.add(s)
-			shown <- s
-		}
-		return nil
-	})
-	g.Go(func() error {
-		display, err := progressui.NewDisplay(b.Messages, progressui.PlainMode)
-		if err == nil {
-			_, err = display.UpdateFrom(context.WithoutCancel(ctx), shown)
-		}
-		for range shown { // somebody must take them
-		}
-		return err
-	})
-	if err := g.Wait(); err != nil {
-		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-			return err
-		}
-		return &TestError{Image: p.Image.Name, Name: t.Name, Output: tail.String(), Err: err}
+	err = b.solve(ctx, w, def, client.SolveOpt{OCIStores: map[string]content.Store{"forge": images}})
+	var step *StepError
+	if errors.As(err, &step) {
+		return &TestError{Image: p.Image.Name, Name: t.Name, Output: step.Output, Err: step.Err}
 	}
-	return nil
+	return err
 }
 
 // testLLB is the whole step: the image by digest, and one command in it.
@@ -201,15 +140,3 @@ func testLLB(p *Plan, digest string, t recipes.Test) llb.State {
 	}
 	return root.Run(opts...).Root()
 }
-
-// lastLog keeps the last lines that a step printed.
-type lastLog struct{ lines []string }
-
-func (l *lastLog) add(s *client.SolveStatus) {
-	for _, log := range s.Logs {
-		l.lines = append(l.lines, strings.Split(strings.TrimRight(string(log.Data), "\n"), "\n")...)
-	}
-	l.lines = l.lines[max(0, len(l.lines)-20):]
-}
-
-func (l *lastLog) String() string { return strings.Join(l.lines, "\n") }

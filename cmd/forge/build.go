@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,9 +22,6 @@ type buildOptions struct {
 	builder string
 	noTest  bool
 }
-
-// builders are the values of --builder: who executes a recipe's tests.
-var builders = []string{"auto", "embedded", "none"}
 
 func newBuild(t *terminal) *cobra.Command {
 	var o buildOptions
@@ -51,14 +46,14 @@ else: not on the machine, the builder, the time or the user.`,
 	f.BoolVar(&o.lock, "lock", false, "write the lock first when it is missing or no longer fits")
 	f.BoolVar(&o.offline, "offline", false, "open no socket; say what is missing")
 	f.StringVar(&o.output, "output", "dist", "folder for the OCI layouts, one below it for each image")
-	f.StringVar(&o.builder, "builder", "auto", "who executes the recipe's tests: "+strings.Join(builders, ", "))
+	f.StringVar(&o.builder, "builder", "auto", "who executes the recipe's steps: auto, embedded, none, unix:///PATH, tcp://HOST:PORT, docker-container://NAME, kube-pod://NAME")
 	f.BoolVar(&o.noTest, "no-test", false, "do not run the recipe's tests")
 	return c
 }
 
 func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) error {
-	if !slices.Contains(builders, o.builder) {
-		return usageError{fmt.Errorf("--builder %q: this version knows %s", o.builder, strings.Join(builders, ", "))}
+	if err := builder.CheckAddress(o.builder); err != nil {
+		return usageError{err}
 	}
 	file, err := loadRecipe(path, o.vars)
 	if err != nil {
