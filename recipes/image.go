@@ -152,51 +152,6 @@ func (d *decoder) python(w *words, im *Image) {
 	p.done()
 }
 
-func (d *decoder) base(w *words, im *Image) {
-	im.Debian = &Debian{Suite: "trixie"}
-	b := w.one("base", 1)
-	if b == nil {
-		d.pythonOf(im)
-		return
-	}
-	p := d.words(b, "base.")
-	if b.Labels[0] != "debian" {
-		d.mistake(b.LabelRanges[0], "Not supported yet", `This version of forge makes images on base "debian" only.`)
-		return
-	}
-	var at hcl.Range
-	im.Debian.Suite, at = p.text("suite", "trixie")
-	if Suites[im.Debian.Suite] == "" {
-		d.mistake(at, "Unknown suite", "%+q: %s", cut(im.Debian.Suite), nearest(im.Debian.Suite, sortedKeys(Suites)))
-	}
-	var places []hcl.Range
-	im.Debian.Packages, places = p.list("packages")
-	d.packages(im.Debian.Packages, places)
-	im.Debian.Deny, places = p.list("deny")
-	d.packages(im.Debian.Deny, places)
-	if im.Debian.Mirror, at = p.text("mirror", ""); im.Debian.Mirror != "" && !regexp.MustCompile(`^https?://[^\s@]+$`).MatchString(im.Debian.Mirror) {
-		d.mistake(at, "Invalid mirror", "%+q: an http or https address without a password is due.", cut(im.Debian.Mirror))
-	}
-	p.done()
-	d.pythonOf(im)
-}
-
-func (d *decoder) packages(names []string, at []hcl.Range) {
-	for i, n := range names {
-		if !packageName.MatchString(n) {
-			d.mistake(at[i], "Invalid package name", "%+q: a Debian package's name is due.", cut(n))
-		}
-	}
-}
-
-// pythonOf compares the wanted Python with the base's own.
-func (d *decoder) pythonOf(im *Image) {
-	has := Suites[im.Debian.Suite]
-	if want := im.Python.Version; want != "" && has != "" && want != has {
-		d.mistake(d.places["python.version"], "Python is not in the base", "Debian %s has Python %s, not %q. Leave version out, or take a base image that has it.", im.Debian.Suite, has, cut(want))
-	}
-}
-
 func (d *decoder) user(w *words, im *Image) {
 	im.User = User{Name: "forge", UID: 1001, Groups: []string{"render", "video"}}
 	b := w.one("user", 0)
@@ -376,7 +331,7 @@ func (d *decoder) stack(im *Image) {
 		return
 	}
 	python := im.Python.Version
-	if python == "" {
+	if python == "" && im.Debian != nil {
 		python = Suites[im.Debian.Suite]
 	}
 	r := cuda.Check(cuda.Stack{Torch: p.Version, CUDA: p.CUDA, Arch: im.Platform, Python: python, GPUs: p.GPUs, Driver: p.Driver})

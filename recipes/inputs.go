@@ -37,6 +37,10 @@ func (im *Image) Inputs() map[string]string {
 			set("base.deny: "+p, "wanted")
 		}
 	}
+	if b := im.Base; b != nil {
+		set("base.from", b.From)
+		set("base.interpreter", b.Interpreter)
+	}
 	for _, r := range im.Slim.Drop {
 		set("slim.drop: "+r, "wanted")
 	}

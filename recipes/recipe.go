@@ -88,7 +88,7 @@ type Archive struct {
 
 // BaseImage is any OCI image, pinned by digest.
 type BaseImage struct {
-	From        string // repo@sha256:…
+	From        string // repo@sha256:…, or oci:DIR@sha256:… for a layout below the recipe's folder
 	Interpreter string // absolute path in the image; empty: the one on its PATH
 }
 

@@ -294,3 +294,25 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestABaseImageIsPartOfWhatIsLocked(t *testing.T) {
+	f, err := Load("testdata/valid/base-image.hcl", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+	im := f.Images[0]
+	if d := cmp.Diff(&BaseImage{From: "registry.example/library/python@" + digest, Interpreter: "/usr/local/bin/python3"}, im.Base); d != "" || im.Debian != nil {
+		t.Errorf("%s %+v", d, im.Debian)
+	}
+	in := im.Inputs()
+	if in["base.from"] != im.Base.From || in["base.interpreter"] != "/usr/local/bin/python3" || in["base.suite"] != "" {
+		t.Error(in)
+	}
+	if dir, ok := f.Images[1].Base.Layout(); dir != "bases/bookworm" || !ok || f.Images[1].Base.Digest() != digest {
+		t.Errorf("%q %v %q", dir, ok, f.Images[1].Base.Digest())
+	}
+	if _, ok := im.Base.Layout(); ok {
+		t.Error("a repository is no layout")
+	}
+}
