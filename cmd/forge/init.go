@@ -15,10 +15,10 @@ import (
 )
 
 type initOptions struct {
-	name, torch, cuda, python string
-	gpus, require             []string
-	from                      string
-	output                    string
+	name, torch, cuda, driver, python string
+	gpus, require, packages           []string
+	from                              string
+	output                            string
 }
 
 func newInit(t *terminal) *cobra.Command {
@@ -27,7 +27,9 @@ func newInit(t *terminal) *cobra.Command {
 		Use:   "init",
 		Short: "Write a first recipe from flags or from what you have",
 		Long: `Init writes a recipe from flags, a requirements.txt, the pip part of an
-environment.yml, or a Dockerfile. What it cannot carry over becomes a comment.`,
+environment.yml, or a Dockerfile. What it cannot carry over becomes a comment.
+Files that the recipe copies are looked for below its own folder: write it beside
+the Dockerfile.`,
 		Example: `  forge init --pytorch 2.9.1 --cuda 12.8 --gpu A100,H100 --output recipe.hcl
   forge init --from requirements.txt
   forge init --from Dockerfile --output recipe.hcl`,
@@ -39,8 +41,10 @@ environment.yml, or a Dockerfile. What it cannot carry over becomes a comment.`,
 	f.StringVar(&o.torch, "pytorch", "", "torch version; \"newest\" leaves it to forge lock")
 	f.StringVar(&o.cuda, "cuda", "", "CUDA version (12.8), or cpu")
 	f.StringSliceVar(&o.gpus, "gpu", nil, "GPUs that it must run on (A100, H100, …)")
+	f.StringVar(&o.driver, "driver", "", "oldest driver of the fleet (525.60.13)")
 	f.StringVar(&o.python, "python", "", "Python version")
 	f.StringSliceVar(&o.require, "require", nil, "a requirement (numpy>=2)")
+	f.StringSliceVar(&o.packages, "package", nil, "a Debian package (libgomp1)")
 	f.StringVar(&o.from, "from", "", "requirements.txt, environment.yml or Dockerfile to start from")
 	f.StringVarP(&o.output, "output", "o", "", "file to write; it must not exist (default: standard output)")
 	return c
@@ -56,7 +60,7 @@ func runInit(t *terminal, o initOptions) error {
 		return fmt.Errorf("internal error: writing a recipe: %w", err)
 	}
 	for _, n := range d.Notes {
-		t.say("%s", n)
+		t.say("note: %s", n)
 	}
 	if o.output == "" {
 		_, err := t.out.Write(text)
@@ -73,12 +77,13 @@ func runInit(t *terminal, o initOptions) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("writing the recipe: %w", err)
 	}
+	judge(t, o.output)
 	t.say("wrote %s; next: forge lock %s", o.output, o.output)
 	return nil
 }
 
 func startDraft(o initOptions) (*draft.Draft, error) {
-	d := &draft.Draft{}
+	d := &draft.Draft{Pythons: recipes.Suites}
 	if o.from != "" {
 		if err := readDraft(d, o.from); err != nil {
 			return nil, err
@@ -94,40 +99,59 @@ func startDraft(o initOptions) (*draft.Draft, error) {
 	if o.cuda != "" {
 		d.WantsTorch, d.CUDA = true, o.cuda
 	}
+	if o.driver != "" {
+		d.WantsTorch, d.Driver = true, o.driver
+	}
+	if len(o.gpus) > 0 {
+		d.WantsTorch, d.GPUs = true, o.gpus
+	}
 	if o.name != "" {
 		d.Name = o.name
 	}
 	if o.python != "" {
 		d.Python = o.python
 	}
-	if len(o.gpus) > 0 {
-		d.WantsTorch, d.GPUs = true, o.gpus
-	}
-	if !d.WantsTorch && len(d.Requirements) == 0 {
+	d.Packages = append(d.Packages, o.packages...)
+	if o.from == "" && !d.WantsTorch && len(d.Requirements) == 0 {
 		return nil, usageError{errors.New("nothing to write: give --pytorch, --require or --from")}
 	}
 	return d, nil
 }
 
+// readDraft starts from a file; what that file names is looked up in its folder, and
+// nowhere else.
 func readDraft(d *draft.Draft, path string) error {
-	text, err := os.ReadFile(path)
+	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return fmt.Errorf("starting from: %w", err)
 	}
-	switch base := strings.ToLower(filepath.Base(path)); {
-	case strings.HasSuffix(base, ".yml"), strings.HasSuffix(base, ".yaml"):
-		if err := d.AddEnvironment(string(text)); err != nil {
-			return usageError{fmt.Errorf("%s: %w", path, err)}
-		}
-	case strings.Contains(base, "dockerfile"), strings.Contains(base, "containerfile"):
-		d.AddDockerfile(string(text), func(name string) (string, bool) {
-			sub, err := os.ReadFile(filepath.Join(filepath.Dir(path), filepath.FromSlash(name)))
-			return string(sub), err == nil
-		})
-	case strings.HasSuffix(base, ".txt"):
-		d.AddRequirements(string(text))
-	default:
-		return usageError{fmt.Errorf("starting from %q: its name is neither *.txt, *.yml nor Dockerfile", path)}
+	defer root.Close()
+	name := filepath.Base(path)
+	read := d.RequirementsFile
+	switch lower := strings.ToLower(name); {
+	case strings.HasSuffix(lower, ".yml"), strings.HasSuffix(lower, ".yaml"):
+		read = d.EnvironmentFile
+	case strings.Contains(lower, "dockerfile"), strings.Contains(lower, "containerfile"):
+		read = d.Dockerfile
+	case !strings.HasSuffix(lower, ".txt") && !strings.HasSuffix(lower, ".in"):
+		return usageError{fmt.Errorf("starting from %q: its name is neither *.txt, *.in, *.yml nor Dockerfile", path)}
+	}
+	err = read(root.FS(), name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("starting from: %w", err)
+	}
+	if err != nil {
+		return usageError{fmt.Errorf("starting from %q: %w", path, err)}
 	}
 	return nil
+}
+
+// judge says at once what is wrong with a recipe that was just written: what it came
+// from may ask for a stack that cannot exist, or its files may lie elsewhere.
+func judge(t *terminal, path string) {
+	var d *recipes.Diagnostics
+	if _, err := loadRecipe(path, nil); errors.As(err, &d) {
+		t.say("the recipe says what was asked for, which needs a change:")
+		d.Text(t, t.width, t.tty)
+	}
 }

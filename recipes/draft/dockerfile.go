@@ -1,235 +1,339 @@
 package draft
 
 import (
-	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
 	"regexp"
+	"sort"
+	"strconv"
 	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
-var cudaTag = regexp.MustCompile(`(?:^|/)(?:nvidia/cuda:([0-9]+\.[0-9]+)|pytorch/pytorch:([0-9.]+)-cuda([0-9]+\.[0-9]+))`)
+// maxDockerfile is far more than any real file has.
+const maxDockerfile = 1 << 20
 
-// AddDockerfile reads a Dockerfile of the usual kind: FROM nvidia/cuda or
-// pytorch/pytorch, apt-get install, pip install, COPY, ENV, WORKDIR, EXPOSE, CMD
-// and ENTRYPOINT. files gives the text of requirement files that it names (by
-// path relative to the Dockerfile) and may return false. Only the last stage
-// counts; what it copies from other stages is noted.
-func (d *Draft) AddDockerfile(text string, files func(name string) (string, bool)) {
-	for _, in := range instructions(text) {
-		word, rest, _ := strings.Cut(in, " ")
-		rest = strings.TrimSpace(rest)
-		switch strings.ToUpper(word) {
-		case "FROM":
-			d.from(rest)
-		case "RUN":
-			d.run(rest, files)
-		case "ENV":
-			d.env(rest)
-		case "WORKDIR":
-			d.Workdir = rest
-		case "EXPOSE":
-			for _, p := range strings.Fields(rest) {
-				d.Ports = append(d.Ports, strings.TrimSuffix(p, "/tcp"))
-			}
-		case "CMD":
-			d.Command = d.argv(rest)
-		case "ENTRYPOINT":
-			d.Entrypoint = d.argv(rest)
-		case "COPY", "ADD":
-			d.copy(rest)
-		case "USER", "ARG", "SHELL", "LABEL", "MAINTAINER", "STOPSIGNAL", "HEALTHCHECK", "VOLUME", "ONBUILD":
-			if w := strings.ToUpper(word); w != "USER" && w != "SHELL" && w != "MAINTAINER" {
-				d.note("not carried over: %s", in)
-			}
-		default:
-			d.note("not understood: %s", in)
+// Dockerfile reads a Dockerfile of files, which is also its build context: what COPY and
+// pip install -r name is looked up there. Only the last stage counts, with the stages
+// that it starts from; what it copies out of others is noted. A syntax error is an error.
+func (d *Draft) Dockerfile(files fs.FS, name string) error {
+	raw, err := fs.ReadFile(files, name)
+	if err == nil && len(raw) > maxDockerfile {
+		err = fmt.Errorf("it is larger than %d bytes", maxDockerfile)
+	}
+	if err != nil {
+		return fmt.Errorf("reading a Dockerfile: %w", err)
+	}
+	ast, err := parser.Parse(strings.NewReader(string(raw)))
+	if err != nil {
+		return fmt.Errorf("reading a Dockerfile: %w", err)
+	}
+	stages, args, err := instructions.Parse(ast.AST, nil)
+	if err != nil {
+		return fmt.Errorf("reading a Dockerfile: %w", err)
+	}
+	f := &dockerfile{Draft: d, files: files, lex: shell.NewLex(ast.EscapeToken), args: map[string]string{}, workdir: "/"}
+	f.lex.SkipUnsetEnv = true
+	for _, a := range args {
+		f.arg(a.Args, nil)
+	}
+	f.from(stages)
+	f.finish()
+	return nil
+}
+
+// dockerfile is one Dockerfile while it is read.
+type dockerfile struct {
+	*Draft
+	files   fs.FS
+	lex     *shell.Lex
+	args    map[string]string // ARG and ENV
+	workdir string
+	copied  []Copy          // every COPY, to find what pip install -r names
+	read    map[string]bool // requirement files
+	uids    map[string]int  // of useradd
+}
+
+func (f *dockerfile) arg(args []instructions.KeyValuePairOptional, global map[string]string) {
+	for _, a := range args {
+		switch {
+		case a.Value != nil:
+			f.args[a.Key] = f.expand(*a.Value)
+		case global[a.Key] != "":
+			f.args[a.Key] = global[a.Key]
 		}
 	}
 }
 
-// instructions joins continued lines and drops comments.
-func instructions(text string) []string {
-	var out []string
-	var current strings.Builder
-	for _, line := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
-		trimmed := strings.TrimSpace(line)
-		if strings.HasPrefix(trimmed, "#") || (trimmed == "" && current.Len() == 0) {
-			continue
-		}
-		more := strings.HasSuffix(trimmed, "\\")
-		current.WriteString(strings.TrimSuffix(trimmed, "\\") + " ")
-		if !more {
-			out = append(out, strings.TrimSpace(current.String()))
-			current.Reset()
-		}
-	}
-	if s := strings.TrimSpace(current.String()); s != "" {
-		out = append(out, s)
+// expand puts values in the place of variables; unknown ones stay as they are written.
+func (f *dockerfile) expand(word string) string {
+	out, _, err := f.lex.ProcessWord(word, f.environ())
+	if err != nil {
+		return word
 	}
 	return out
 }
 
-func (d *Draft) from(image string) {
-	*d = Draft{Name: d.Name, Notes: d.Notes, GPUs: d.GPUs} // an earlier stage is not part of the image
-	m := cudaTag.FindStringSubmatch(image)
-	switch {
-	case m == nil:
-		d.note("the base is Debian trixie instead of %s", image)
-	case m[1] != "":
-		d.WantsTorch, d.CUDA = true, m[1]
-		d.note("CUDA comes from the wheels; the base %s is not needed", image)
-	default:
-		d.WantsTorch, d.Torch, d.CUDA = true, m[2], m[3]
-		d.note("CUDA and torch come from the wheels; the base %s is not needed", image)
+func (f *dockerfile) environ() shell.EnvGetter {
+	var env []string
+	for k, v := range f.args {
+		env = append(env, k+"="+v)
+	}
+	sort.Strings(env)
+	return shell.EnvsFromSlice(env)
+}
+
+// from reads the last stage, after those that it starts from.
+func (f *dockerfile) from(stages []instructions.Stage) {
+	global := f.args
+	chain := []int{len(stages) - 1}
+	for {
+		base := f.expand(stages[chain[0]].BaseName)
+		i, ok := instructions.HasStage(stages[:chain[0]], strings.ToLower(base))
+		if !ok {
+			f.base(base)
+			break
+		}
+		chain = append([]int{i}, chain...)
+	}
+	for _, i := range chain {
+		f.args = map[string]string{}
+		for k, v := range f.Env {
+			f.args[k] = v
+		}
+		for _, c := range stages[i].Commands {
+			f.command(c, global)
+		}
 	}
 }
 
-func (d *Draft) run(script string, files func(string) (string, bool)) {
-	for _, command := range regexp.MustCompile(`&&|;|\|\|`).Split(script, -1) {
-		words := strings.Fields(command)
-		for len(words) > 0 && (strings.HasPrefix(words[0], "--mount") || strings.Contains(words[0], "=") || words[0] == "sudo") {
-			words = words[1:]
-		}
-		switch {
-		case len(words) == 0:
-		case pipInstall(words) > 0:
-			d.pip(words[pipInstall(words):], files)
-		case (words[0] == "apt-get" || words[0] == "apt") && contains(words, "install"):
-			d.apt(words[1:])
-		case words[0] == "apt-get" || words[0] == "apt" || words[0] == "rm" || words[0] == "mkdir" || words[0] == "cd":
-		default:
-			d.note("a command that forge does not run: %s", strings.Join(words, " "))
-		}
+var (
+	cudaBase    = regexp.MustCompile(`(?:^|/)nvidia/cuda:([0-9]+\.[0-9]+)`)
+	pytorchBase = regexp.MustCompile(`(?:^|/)pytorch/pytorch:([0-9]+\.[0-9]+(?:\.[0-9]+)?)(?:-cuda([0-9]+\.[0-9]+))?`)
+	pythonBase  = regexp.MustCompile(`(?:^|/)python:([0-9]+\.[0-9]+)`)
+)
+
+// base understands the base images of the field.
+func (f *dockerfile) base(image string) {
+	switch cuda, torch, python := cudaBase.FindStringSubmatch(image), pytorchBase.FindStringSubmatch(image), pythonBase.FindStringSubmatch(image); {
+	case cuda != nil:
+		f.baseCUDA = cuda[1]
+		f.note("the base %s is not needed: CUDA comes from the wheels", image)
+	case torch != nil:
+		f.WantsTorch, f.Torch, f.baseCUDA = true, torch[1], torch[2]
+		f.note("the base %s is not needed: torch and CUDA come from the wheels", image)
+	case strings.Contains(image, "nvidia/pytorch:"):
+		f.WantsTorch = true
+		f.note("the base %s holds NVIDIA's own build of torch; the wheels of the PyTorch project are taken: choose their version", image)
+	case python != nil:
+		f.python(python[1])
+	case image != "scratch" && !strings.HasPrefix(path.Base(image), "debian:trixie"):
+		f.note("the base is Debian trixie instead of %s", image)
 	}
 }
 
-// pipInstall returns where the arguments of a pip install begin, or 0.
-func pipInstall(words []string) int {
-	for i := 0; i+1 < len(words); i++ {
-		if (strings.HasPrefix(words[i], "pip") || words[i] == "pip") && words[i+1] == "install" {
-			return i + 2
+func (f *dockerfile) command(c instructions.Command, global map[string]string) {
+	switch c := c.(type) {
+	case *instructions.ArgCommand:
+		f.arg(c.Args, global)
+	case *instructions.EnvCommand:
+		for _, kv := range c.Env {
+			f.args[kv.Key] = f.expand(kv.Value)
+			f.setEnv(kv.Key, f.args[kv.Key])
 		}
-	}
-	return 0
-}
-
-func (d *Draft) pip(args []string, files func(string) (string, bool)) {
-	for i := 0; i < len(args); i++ {
-		a := unquote(args[i])
-		switch {
-		case a == "-r" || a == "--requirement":
-			i++
-			if i < len(args) {
-				if text, ok := files(unquote(args[i])); ok {
-					d.AddRequirements(text)
-				} else {
-					d.note("requirements file not found: %s", args[i])
-				}
+	case *instructions.LabelCommand:
+		for _, kv := range c.Labels {
+			if f.Labels == nil {
+				f.Labels = map[string]string{}
 			}
-		case a == "--index-url" || a == "--extra-index-url" || a == "-i" || a == "-f" || a == "--find-links":
-			i++
-			if i < len(args) {
-				d.option(a + " " + unquote(args[i]))
-			}
-		case strings.HasPrefix(a, "--index-url=") || strings.HasPrefix(a, "--extra-index-url="):
-			d.option(a)
-		case strings.HasPrefix(a, "-"), a == "pip", a == "setuptools", a == "wheel":
-		case a == "." || strings.HasPrefix(a, "./") || strings.HasPrefix(a, "/"):
-			d.note("a project's own folder is not built; make a wheel of it and name it in a wheel block: %s", a)
-		default:
-			d.AddRequirement(a)
+			f.Labels[f.expand(kv.Key)] = f.expand(kv.Value)
 		}
-	}
-}
-
-// bases are packages that Debian's images need for building, or that the base
-// has anyway.
-var bases = map[string]bool{"python3": true, "python3-pip": true, "python3-dev": true, "python3-venv": true, "build-essential": true,
-	"gcc": true, "g++": true, "make": true, "cmake": true, "ca-certificates": true, "wget": true, "gnupg": true, "software-properties-common": true}
-
-func (d *Draft) apt(words []string) {
-	for _, w := range words {
-		switch {
-		case strings.HasPrefix(w, "-"), w == "install":
-		case bases[w], strings.HasPrefix(w, "cuda-"), strings.HasPrefix(w, "libcudnn"), strings.HasPrefix(w, "libnccl"):
-			d.note("left out, not needed to run: apt package %s", w)
-		default:
-			name, _, _ := strings.Cut(w, "=")
-			d.Packages = append(d.Packages, name)
-		}
-	}
-}
-
-func (d *Draft) env(rest string) {
-	pairs := regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\.)*"|'[^']*'|\S+)`).FindAllStringSubmatch(rest, -1)
-	if pairs == nil {
-		if k, v, ok := strings.Cut(rest, " "); ok {
-			pairs = [][]string{{"", k, v}}
-		}
-	}
-	for _, p := range pairs {
-		name, value := p[1], unquote(p[2])
-		switch {
-		case name == "PATH", name == "LD_LIBRARY_PATH", name == "LD_PRELOAD", name == "PYTHONPATH", name == "CUDA_VERSION", name == "CUDA_HOME",
-			name == "DEBIAN_FRONTEND", strings.HasPrefix(name, "NVIDIA_"), strings.HasPrefix(name, "PIP_"), strings.HasPrefix(name, "PYTHON"), strings.Contains(value, "$"):
-			d.note("not carried over: ENV %s=%s", name, value)
-		default:
-			if d.Env == nil {
-				d.Env = map[string]string{}
-			}
-			d.Env[name] = value
-		}
-	}
-}
-
-func (d *Draft) copy(rest string) {
-	words := strings.Fields(rest)
-	for len(words) > 0 && strings.HasPrefix(words[0], "--") {
-		if strings.HasPrefix(words[0], "--from") {
-			d.note("copied from another stage, not carried over: %s", rest)
+	case *instructions.RunCommand:
+		f.run(c.ShellDependantCmdLine)
+	case *instructions.CopyCommand:
+		if c.From != "" {
+			f.note("copied from another stage or image, not carried over: COPY --from=%s %s %s", c.From, strings.Join(c.SourcePaths, " "), c.DestPath)
 			return
 		}
-		words = words[1:]
-	}
-	if len(words) < 2 || strings.HasPrefix(words[0], "[") {
-		d.note("not carried over: COPY %s", rest)
-		return
-	}
-	to := strings.TrimSuffix(words[len(words)-1], "/")
-	if !strings.HasPrefix(to, "/") {
-		to = strings.TrimSuffix(d.Workdir+"/"+strings.TrimPrefix(strings.TrimPrefix(to, "."), "/"), "/")
-	}
-	if to == "" || to[0] != '/' {
-		to = "/app"
-	}
-	for _, from := range words[:len(words)-1] {
-		if strings.HasSuffix(from, "requirements.txt") {
-			continue // its lines are requirements already
+		f.copy(c.SourcesAndDest)
+	case *instructions.AddCommand:
+		f.copy(c.SourcesAndDest)
+	case *instructions.WorkdirCommand:
+		f.workdir = join(f.workdir, f.expand(c.Path))
+		f.Workdir = f.workdir
+	case *instructions.UserCommand:
+		f.user(f.expand(c.User))
+	case *instructions.ExposeCommand:
+		f.expose(c.Ports)
+	case *instructions.VolumeCommand:
+		for _, v := range c.Volumes {
+			f.Writable = append(f.Writable, join(f.workdir, f.expand(v)))
 		}
-		if strings.Contains(from, "://") {
-			d.note("not carried over: ADD %s", rest)
+	case *instructions.CmdCommand:
+		f.Command = f.argv(c.ShellDependantCmdLine)
+	case *instructions.EntrypointCommand:
+		f.Entrypoint, f.Command = f.argv(c.ShellDependantCmdLine), nil // as a new ENTRYPOINT does
+	case *instructions.ShellCommand, *instructions.MaintainerCommand, *instructions.StopSignalCommand:
+	default:
+		f.note("not carried over: %s", c)
+	}
+}
+
+// join is a path in the image as WORKDIR and COPY take it.
+func join(workdir, p string) string {
+	if path.IsAbs(p) {
+		return path.Clean(p)
+	}
+	return path.Join(workdir, p)
+}
+
+var (
+	refusedEnv = regexp.MustCompile(`^(LD_.*|PYTHON.*|CUDA_VERSION|CUDA_HOME|NVIDIA_.*|FORGE_.*|BASH_ENV|ENV|PATH|VIRTUAL_ENV|DEBIAN_FRONTEND|PIP_.*|UV_.*)$`)
+	secretEnv  = regexp.MustCompile(`(?i)(^|_)(password|passwd|secret|token|api_?key|private_?key|credentials?)$`)
+)
+
+func (d *Draft) setEnv(name, value string) {
+	switch {
+	case secretEnv.MatchString(name):
+		d.note("a secret is not carried over: ENV %s (give it when the container starts)", name)
+	case name == "DEBIAN_FRONTEND", name == "PYTHONUNBUFFERED", name == "PYTHONDONTWRITEBYTECODE", name == "LANG", strings.HasPrefix(name, "PIP_"):
+		// only for the build, or what forge's images have anyway
+	case refusedEnv.MatchString(name), strings.ContainsAny(value, "$\n"):
+		d.note("not carried over: ENV %s=%s", name, value)
+	default:
+		if d.Env == nil {
+			d.Env = map[string]string{}
+		}
+		d.Env[name] = value
+	}
+}
+
+func (f *dockerfile) expose(ports []string) {
+	for _, p := range ports {
+		for _, word := range strings.Fields(f.expand(p)) {
+			n, err := strconv.Atoi(strings.TrimSuffix(word, "/tcp"))
+			if err != nil || n < 1 || n > 65535 {
+				f.note("not carried over: EXPOSE %s (ports are TCP, one by one)", word)
+				continue
+			}
+			f.Ports = append(f.Ports, n)
+		}
+	}
+}
+
+// user takes a name or number for the image's user; root becomes forge's own.
+func (f *dockerfile) user(spec string) {
+	name, _, _ := strings.Cut(spec, ":")
+	uid, err := strconv.Atoi(name)
+	if err == nil {
+		name = ""
+	} else {
+		uid = f.uids[name]
+	}
+	f.User, f.UID = "", 0
+	switch {
+	case name == "root" || err == nil && uid == 0:
+		f.note("USER %s: the image runs as an ordinary user all the same", spec)
+	case name == "" && (uid < 1000 || uid >= 65534), name != "" && !regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`).MatchString(name), name == "nobody":
+		f.note("not carried over: USER %s (the image's user is forge, 1001)", spec)
+	default:
+		f.User = name
+		if uid >= 1000 && uid < 65534 {
+			f.UID = uid
+		}
+	}
+}
+
+// copy notes where the files go; a single file gets its place with its name.
+func (f *dockerfile) copy(c instructions.SourcesAndDest) {
+	for _, s := range c.SourceContents {
+		f.note("a file that stands in the Dockerfile is not carried over: %s (make it a file, and copy it)", s.Path)
+	}
+	dest := f.expand(c.DestPath)
+	to := join(f.workdir, dest)
+	for _, s := range c.SourcePaths {
+		s = f.expand(s)
+		if strings.Contains(s, "://") || strings.HasPrefix(s, "git@") {
+			f.note("nothing is downloaded by a build: %s (bring it into the recipe's folder, and copy it)", withoutPassword(s))
 			continue
 		}
-		d.Copies = append(d.Copies, [2]string{strings.TrimSuffix(from, "/"), to})
-	}
-}
-
-// argv reads the JSON form, and splits the shell form at blanks.
-func (d *Draft) argv(rest string) []string {
-	var out []string
-	if json.Unmarshal([]byte(rest), &out) == nil {
-		return out
-	}
-	if strings.ContainsAny(rest, "$&|;<>\"'") {
-		d.note("there is no shell: check this command: %s", rest)
-	}
-	return strings.Fields(rest)
-}
-
-func contains(words []string, w string) bool {
-	for _, x := range words {
-		if x == w {
-			return true
+		from := strings.TrimPrefix(path.Clean("/"+s), "/")
+		if from == "" {
+			from = "."
+		}
+		found, err := fs.Glob(f.files, from)
+		if err != nil || len(found) == 0 {
+			f.note("not carried over, since it is not there: COPY %s", s)
+			continue
+		}
+		for _, name := range found {
+			f.copyOne(name, to, strings.HasSuffix(dest, "/") || strings.HasSuffix(dest, ".") || len(c.SourcePaths)+len(c.SourceContents) > 1 || len(found) > 1 || to == f.workdir)
 		}
 	}
-	return false
+}
+
+// copyOne copies a folder's contents to a place, or a file to it or below it.
+func (f *dockerfile) copyOne(from, to string, below bool) {
+	info, err := fs.Stat(f.files, from)
+	if err != nil {
+		f.note("not carried over: COPY %s", from)
+		return
+	}
+	if !info.IsDir() && below {
+		to = path.Join(to, path.Base(from))
+	}
+	f.copied = append(f.copied, Copy{from, to})
+}
+
+// source finds the file of the build context that lies at a place of the image.
+func (f *dockerfile) source(name string) string {
+	at := join(f.workdir, name)
+	for i := len(f.copied) - 1; i >= 0; i-- {
+		c := f.copied[i]
+		candidate := c.From
+		if at != c.To {
+			rest, ok := strings.CutPrefix(at, strings.TrimSuffix(c.To, "/")+"/")
+			if !ok {
+				continue
+			}
+			candidate = path.Join(c.From, rest)
+		}
+		if info, err := fs.Stat(f.files, candidate); err == nil && !info.IsDir() {
+			return candidate
+		}
+	}
+	return strings.TrimPrefix(path.Clean("/"+name), "/")
+}
+
+// argv reads a command line: the JSON form as it is, the shell form when no shell is needed.
+func (f *dockerfile) argv(c instructions.ShellDependantCmdLine) []string {
+	if !c.PrependShell {
+		return c.CmdLine
+	}
+	line := strings.Join(c.CmdLine, " ")
+	if commands := f.commands(line); len(commands) == 1 && !strings.ContainsAny(line, "$`<>*?|&;()~") && !strings.Contains(commands[0][0], "=") {
+		return commands[0]
+	}
+	f.note("a shell is needed for this command, and the image has none: %s", line)
+	return nil
+}
+
+// finish drops the copies that only pip install needed, and what forge has no place for.
+func (f *dockerfile) finish() {
+	for _, c := range f.copied {
+		switch {
+		case f.read[c.From]:
+		case c.To == "/":
+			f.note("not carried over: COPY %s to / (name a folder)", c.From)
+		default:
+			f.Copies = append(f.Copies, c)
+		}
+	}
+	if f.Workdir == "/" {
+		f.Workdir = ""
+	}
 }
