@@ -24,7 +24,7 @@ build:
 	$(GO) build -trimpath -ldflags='$(LDFLAGS)' -o bin/forge ./cmd/forge
 	GOFLAGS= GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GO) build $(INITFLAGS) -o bin/forge-init-linux-amd64 ./cmd/forge-init
 	GOFLAGS= GOOS=linux GOARCH=arm64 GOARM64=v8.0 $(GO) build $(INITFLAGS) -o bin/forge-init-linux-arm64 ./cmd/forge-init
-	@if [ "$$($(GO) env GOOS)" = linux ]; then set -x; $(GO) build -trimpath -ldflags='-s -w' -o bin/buildkitd github.com/moby/buildkit/cmd/buildkitd; fi
+	@if [ "$$($(GO) env GOOS)" = linux ]; then set -x; $(GO) build -trimpath -ldflags="-s -w -X github.com/moby/buildkit/version.Version=$$($(GO) list -m -f '{{.Version}}' github.com/moby/buildkit)" -o bin/buildkitd github.com/moby/buildkit/cmd/buildkitd; fi
 
 # What a build needs from the distribution. An ordinary user can do without:
 # images in which nothing is executed need no runc.
