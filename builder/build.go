@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -41,7 +43,32 @@ type Result struct {
 	Dir    string          `json:"dir"`
 	Digest string          `json:"digest"` // "sha256:…" of the manifest
 	Layers []v1.Descriptor `json:"layers"`
-	Tests  []TestResult    `json:"tests,omitempty"`
+	// Removed says what slim left out, rule by rule; the image lists each file in
+	// /usr/lib/forge/removed.json.
+	Removed []RemovedByRule `json:"removed"`
+	Tests   []TestResult    `json:"tests,omitempty"`
+}
+
+// RemovedByRule is what one rule of slim left out: files, and their bytes unpacked.
+type RemovedByRule struct {
+	Rule  string `json:"rule"`
+	Files int    `json:"files"`
+	Bytes int64  `json:"bytes"`
+}
+
+// removedByRule sums up what the layers' passes left out, sorted by rule.
+func removedByRule(made []convert.Made) []RemovedByRule {
+	sums := map[string]RemovedByRule{}
+	for _, m := range made {
+		for _, r := range m.Removed {
+			sums[r.Rule] = RemovedByRule{r.Rule, sums[r.Rule].Files + 1, sums[r.Rule].Bytes + r.Size}
+		}
+	}
+	out := make([]RemovedByRule, 0, len(sums))
+	for _, rule := range slices.Sorted(maps.Keys(sums)) {
+		out = append(out, sums[rule])
+	}
+	return out
 }
 
 func (b *Builder) codec(p *Plan) layer.Codec { return layer.Codec(p.Image.Slim.Codec) }
@@ -121,8 +148,12 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 		layers = append(layers, x)
 	}
 	r, err := b.layout(p, layers)
-	if err != nil || b.NoTest {
-		return r, err
+	if err != nil {
+		return nil, err
+	}
+	r.Removed = removedByRule(made)
+	if b.NoTest {
+		return r, nil
 	}
 	return r, b.test(ctx, p, r)
 }

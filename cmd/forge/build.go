@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +32,8 @@ func newBuild(t *terminal) *cobra.Command {
 		Short: "Make the images of a recipe from its lock",
 		Long: `Build fetches what the lock names, turns it into layers, assembles the images and
 writes an OCI layout to dist/<image>. It prints one line for each image:
-oci:DIR@sha256:….
+oci:DIR@sha256:…. With --json it prints a document: digest, folder, layers, what slim
+left out, tests and seconds of each image.
 
 The digest depends on the recipe, its lock and the copied files, and on nothing
 else: not on the machine, the builder, the time or the user.`,
@@ -73,7 +76,9 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 	}
 	b := &builder.Builder{Store: w.store, Fetch: w.fetcher, Dir: file.Dir, Output: o.output, Mode: o.builder, NoTest: o.noTest,
 		Progress: w.converted, Messages: t}
+	var built []builtImage
 	for _, im := range images {
+		start := time.Now()
 		plan, err := builder.New(im, l.Images[im.Name])
 		if err != nil {
 			return err
@@ -82,9 +87,41 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 		if err != nil {
 			return fmt.Errorf("building image %q: %w", im.Name, w.allMissing(err, l.Images[im.Name]))
 		}
-		t.result("oci:%s@%s", result.Dir, result.Digest)
+		t.built(im.Name, result)
+		built = append(built, builtImage{im.Name, time.Since(start).Seconds(), result})
+	}
+	if t.json {
+		return t.document(built)
 	}
 	return nil
+}
+
+// builtImage is one image in the document of build --json.
+type builtImage struct {
+	Image   string  `json:"image"`
+	Seconds float64 `json:"seconds"` // fetch, conversion, assembly and tests together
+	*builder.Result
+}
+
+// built prints an image's reference, and says how big it is and what slim left out.
+func (t *terminal) built(name string, r *builder.Result) {
+	if !t.json {
+		t.result("oci:%s@%s", r.Dir, r.Digest)
+	}
+	var size, removed int64
+	for _, l := range r.Layers {
+		size += l.Size
+	}
+	var rules []string
+	for _, x := range r.Removed {
+		removed += x.Bytes
+		rules = append(rules, fmt.Sprintf("%s %s", x.Rule, megabytes(x.Bytes)))
+	}
+	left := ""
+	if removed > 0 {
+		left = fmt.Sprintf("; slim left out %s (%s)", megabytes(removed), strings.Join(rules, ", "))
+	}
+	t.say("%s: %d layers, %s%s", name, len(r.Layers), megabytes(size), left)
 }
 
 // allMissing makes an error about the first file that is missing offline one about all.
@@ -106,7 +143,7 @@ func lockFor(ctx context.Context, t *terminal, o buildOptions, path string, file
 	if err == nil || !o.lock || !errors.As(err, &stale) {
 		return l, err
 	}
-	if err := runLock(ctx, t, lockOptions{vars: o.vars, image: o.image}, path); err != nil {
+	if _, err := writeLock(ctx, t, lockOptions{vars: o.vars, image: o.image}, path); err != nil {
 		return nil, err
 	}
 	return readLock(path)

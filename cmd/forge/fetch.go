@@ -79,6 +79,12 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 			bytes += a.size
 		}
 	}
+	if t.json {
+		return t.document(struct {
+			Files int   `json:"files"`
+			Bytes int64 `json:"bytes"`
+		}{count, bytes})
+	}
 	t.result("%d files, %s, each with its locked sha256", count, megabytes(bytes))
 	return nil
 }

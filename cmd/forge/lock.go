@@ -59,29 +59,35 @@ RECIPE's lock beside it. What is locked already stays unless the recipe or
 }
 
 func runLock(ctx context.Context, t *terminal, o lockOptions, path string) error {
+	after, err := writeLock(ctx, t, o, path)
+	if err != nil || o.check {
+		return err
+	}
+	return t.locked(after)
+}
+
+// writeLock makes the lock and writes it; with --check it compares and writes nothing.
+func writeLock(ctx context.Context, t *terminal, o lockOptions, path string) (*lock.Lock, error) {
 	file, err := loadRecipe(path, o.vars)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	images, err := chosen(file, o.image)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	before, err := previous(lock.PathOf(path))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	after, err := relock(ctx, t, o, file, images, before)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if o.check {
-		return checkLock(t, path, before, after)
+		return after, checkLock(t, path, before, after)
 	}
-	if err := lock.Write(lock.PathOf(path), after); err != nil {
-		return err
-	}
-	return t.locked(path, before, after)
+	return after, lock.Write(lock.PathOf(path), after)
 }
 
 // previous is the lock that is there: an empty one when there is none, its
@@ -200,7 +206,29 @@ func checkLock(t *terminal, path string, before, after *lock.Lock) error {
 	return nil
 }
 
-func (t *terminal) locked(path string, before, after *lock.Lock) error {
+// lockedImage is one image in the document of lock --json.
+type lockedImage struct {
+	Image    string       `json:"image"`
+	Wheels   int          `json:"wheels"`
+	Packages int          `json:"packages"` // of Debian
+	Layers   int          `json:"layers"`
+	Created  string       `json:"created"`
+	Derived  lock.Derived `json:"derived"`
+}
+
+func (t *terminal) locked(after *lock.Lock) error {
+	if t.json {
+		docs := []lockedImage{}
+		for _, name := range imageNames(after) {
+			li := after.Images[name]
+			doc := lockedImage{Image: name, Wheels: len(li.Wheels), Layers: len(li.Layers), Created: li.Created, Derived: li.Derived}
+			if li.Debian != nil {
+				doc.Packages = len(li.Debian.Packages)
+			}
+			docs = append(docs, doc)
+		}
+		return t.document(docs)
+	}
 	for _, name := range imageNames(after) {
 		li := after.Images[name]
 		t.result("%s: %d wheels, %d layers, %s", name, len(li.Wheels), len(li.Layers), megabytes(li.Derived.Unpacked))

@@ -16,10 +16,11 @@ var version, commit string
 
 func newVersion(t *terminal) *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print forge's version, commit and the formats it writes",
-		Args:  exactly(),
-		RunE:  func(*cobra.Command, []string) error { return runVersion(t) },
+		Use:     "version",
+		Short:   "Print forge's version, commit and the formats it writes",
+		Example: "  forge version --json",
+		Args:    exactly(),
+		RunE:    func(*cobra.Command, []string) error { return runVersion(t) },
 	}
 }
 
