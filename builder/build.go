@@ -125,6 +125,12 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	var compiled []convert.Made
+	if p.Image.Python.Bytecode {
+		if compiled, err = b.bytecode(ctx, p.Image, p.Lock, made, false); err != nil {
+			return nil, err
+		}
+	}
 	var layers []lock.Layer
 	next := 0
 	for _, l := range p.Layers {
@@ -133,6 +139,10 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 		case "wheels", "debian":
 			x = made[next].Layer
 			next++
+		case "bytecode":
+			x, err = claimed(*l.Lock, compiled)
+		case "run":
+			x, err = b.run(ctx, p, l.Run, layers)
 		case "init":
 			x, err = b.initLayer(p)
 		case "settings":
@@ -156,6 +166,16 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 		return r, nil
 	}
 	return r, b.test(ctx, p, r)
+}
+
+// claimed is the made layer that a lock claims.
+func claimed(claim lock.Layer, made []convert.Made) (lock.Layer, error) {
+	for _, m := range made {
+		if m.Layer.Name == claim.Name {
+			return m.Layer, convert.CheckClaims(claim, m.Layer)
+		}
+	}
+	return claim, &LockError{fmt.Sprintf("layer %q of the lock is not what its members make", claim.Name)}
 }
 
 // image is a config and a manifest, and the layers that they name, all of them in the store.

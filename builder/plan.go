@@ -52,7 +52,7 @@ func New(im *recipes.Image, li *lock.Image) (*Plan, error) {
 	if li.Platform != im.Platform {
 		return nil, &LockError{fmt.Sprintf("image %q is locked for %s, the recipe says %s", im.Name, li.Platform, im.Platform)}
 	}
-	if err := sameGroups(li); err != nil {
+	if err := sameGroups(im, li); err != nil {
 		return nil, &LockError{fmt.Sprintf("image %q: %v", im.Name, err)}
 	}
 	p := &Plan{Image: im, Lock: li, Start: startConfig(im, li)}
@@ -82,12 +82,15 @@ func New(im *recipes.Image, li *lock.Image) (*Plan, error) {
 func (p *Plan) add(l PlannedLayer) { p.Layers = append(p.Layers, l) }
 
 // sameGroups refuses a lock whose layers are not the ones that its members give.
-func sameGroups(li *lock.Image) error {
+func sameGroups(im *recipes.Image, li *lock.Image) error {
 	var locked []lock.Layer
+	compiled := map[string]bool{}
 	for _, l := range li.Layers {
-		if l.Kind != "bytecode" {
-			locked = append(locked, l)
+		if l.Kind == "bytecode" {
+			compiled[l.Name+" "+strings.Join(l.Members, " ")] = true
+			continue
 		}
+		locked = append(locked, l)
 	}
 	groups := convert.Group(li)
 	if len(groups) != len(locked) {
@@ -97,6 +100,27 @@ func sameGroups(li *lock.Image) error {
 		if g.Name != locked[i].Name || strings.Join(g.Members, " ") != strings.Join(locked[i].Members, " ") {
 			return fmt.Errorf("layer %q of the lock is not what its members make (%q); forge lock writes it anew", locked[i].Name, g.Name)
 		}
+	}
+	return sameBytecode(im, li, compiled)
+}
+
+// sameBytecode refuses a lock without the byte-code that the recipe wants, or with other.
+func sameBytecode(im *recipes.Image, li *lock.Image, locked map[string]bool) error {
+	var due []compilation
+	if im.Python.Bytecode {
+		var made []convert.Made
+		for _, l := range li.Layers {
+			made = append(made, convert.Made{Layer: l})
+		}
+		due = compilations(im, li, made)
+	}
+	for _, c := range due {
+		if !locked[c.layer.Name+" "+strings.Join(c.layer.Members, " ")] {
+			return fmt.Errorf("layer %q is not locked as its members make it; forge lock writes it anew", c.layer.Name)
+		}
+	}
+	if len(due) != len(locked) {
+		return fmt.Errorf("the lock has %d layers of byte-code, the recipe makes %d; forge lock writes it anew", len(locked), len(due))
 	}
 	return nil
 }

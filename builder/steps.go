@@ -98,8 +98,13 @@ func (b *Builder) able(ctx context.Context, p *Plan) error {
 // words are the parts of the recipe that need something executed in this build.
 func (b *Builder) words(p *Plan) []string {
 	var words []string
+	if b.compiles(p) {
+		words = append(words, "bytecode")
+	}
 	for _, r := range p.Image.Runs {
-		words = append(words, fmt.Sprintf("run %q", r.Name))
+		if _, ok, err := b.Store.Fact("run-once", runKey(&r)); !ok || err != nil { // its result may be in the store
+			words = append(words, fmt.Sprintf("run %q", r.Name))
+		}
 	}
 	if b.NoTest {
 		return words
@@ -128,15 +133,16 @@ func (b *Builder) runTest(ctx context.Context, w *worker, images content.Store, 
 // testLLB is the whole step: the image by digest, and one command in it.
 func testLLB(p *Plan, digest string, t recipes.Test) llb.State {
 	root := llb.OCILayout("forge/"+p.Image.Name+"@"+digest, llb.OCIStore("", "forge"), llb.WithCustomName("image "+p.Image.Name))
-	opts := []llb.RunOption{llb.Args(t.Command), llb.User(p.Config.Config.User), llb.Dir(p.Config.Config.WorkingDir), llb.Network(llb.NetModeNone),
-		llb.IgnoreCache, llb.WithCustomName("test " + t.Name), llb.AddEnv("FORGE_TEST", t.Name)}
-	for _, e := range p.Config.Config.Env {
-		name, value, _ := strings.Cut(e, "=")
-		opts = append(opts, llb.AddEnv(name, value))
-	}
-	for _, e := range list(t.Env) {
-		name, value, _ := strings.Cut(e, "=")
-		opts = append(opts, llb.AddEnv(name, value))
-	}
+	opts := append(inImage(p, t.Env), llb.Args(t.Command), llb.WithCustomName("test "+t.Name), llb.AddEnv("FORGE_TEST", t.Name))
 	return root.Run(opts...).Root()
+}
+
+// inImage are the options of a step in an image's root: its user and variables, no network.
+func inImage(p *Plan, env map[string]string) []llb.RunOption {
+	opts := []llb.RunOption{llb.User(p.Config.Config.User), llb.Dir(p.Config.Config.WorkingDir), llb.Network(llb.NetModeNone), llb.IgnoreCache}
+	for _, e := range append(append([]string{}, p.Config.Config.Env...), list(env)...) {
+		name, value, _ := strings.Cut(e, "=")
+		opts = append(opts, llb.AddEnv(name, value))
+	}
+	return opts
 }

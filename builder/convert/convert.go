@@ -123,7 +123,7 @@ func Make(ctx context.Context, im *recipes.Image, li *lock.Image, layers []lock.
 		made[i] = *j.made
 	}
 	for i, x := range made {
-		if err := checkClaims(layers[i], x.Layer); err != nil {
+		if err := CheckClaims(layers[i], x.Layer); err != nil {
 			return nil, err
 		}
 	}
@@ -333,8 +333,9 @@ func hexOf(digest string) string {
 	return digest
 }
 
-// checkClaims compares what a lock states with what was found. An empty claim states nothing.
-func checkClaims(claim, found lock.Layer) error {
+// CheckClaims compares what a lock states about a layer with what was found; a difference is
+// a *ClaimError. An empty claim states nothing.
+func CheckClaims(claim, found lock.Layer) error {
 	if claim.DiffID != "" && claim.DiffID != found.DiffID {
 		return &ClaimError{found.Name, "diffID", claim.DiffID, found.DiffID}
 	}

@@ -74,8 +74,8 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 	if err != nil {
 		return err
 	}
-	b := &builder.Builder{Store: w.store, Fetch: w.fetcher, Dir: file.Dir, Output: o.output, Mode: o.builder, NoTest: o.noTest,
-		Progress: w.converted, Messages: t}
+	b := w.builder(o.builder)
+	b.Output, b.NoTest = o.output, o.noTest
 	var built []builtImage
 	for _, im := range images {
 		start := time.Now()
@@ -143,7 +143,7 @@ func lockFor(ctx context.Context, t *terminal, o buildOptions, path string, file
 	if err == nil || !o.lock || !errors.As(err, &stale) {
 		return l, err
 	}
-	if _, err := writeLock(ctx, t, lockOptions{vars: o.vars, image: o.image}, path); err != nil {
+	if _, err := writeLock(ctx, t, lockOptions{vars: o.vars, image: o.image, builder: o.builder}, path); err != nil {
 		return nil, err
 	}
 	return readLock(path)

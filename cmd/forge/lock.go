@@ -25,6 +25,7 @@ type lockOptions struct {
 	asOf        string
 	upgrade     []string
 	upgradeBase bool
+	builder     string
 }
 
 // everything is what --upgrade without a name means.
@@ -55,10 +56,14 @@ RECIPE's lock beside it. What is locked already stays unless the recipe or
 	f.StringArrayVar(&o.upgrade, "upgrade", nil, "choose this distribution or package anew; without a name, everything")
 	f.Lookup("upgrade").NoOptDefVal = everything
 	f.BoolVar(&o.upgradeBase, "upgrade-base", false, "choose every Debian package anew and keep the wheels")
+	f.StringVar(&o.builder, "builder", "auto", "who compiles byte-code, where the recipe wants it: as of forge build")
 	return c
 }
 
 func runLock(ctx context.Context, t *terminal, o lockOptions, path string) error {
+	if err := builder.CheckAddress(o.builder); err != nil {
+		return usageError{err}
+	}
 	after, err := writeLock(ctx, t, o, path)
 	if err != nil || o.check {
 		return err
@@ -165,6 +170,16 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	}
 	for _, m := range made {
 		li.Layers = append(li.Layers, m.Layer)
+	}
+	if im.Python.Bytecode {
+		compiled, err := w.builder(o.builder).Bytecode(ctx, im, li, made, o.check)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range compiled {
+			li.Layers = append(li.Layers, m.Layer)
+		}
+		made = append(made, compiled...)
 	}
 	if li.Derived, err = resolve.Derive(im, li, made); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/builder/layer"
@@ -53,6 +54,11 @@ func (w *workshop) converted(e convert.Event) {
 	if e.Step == convert.Converting {
 		w.t.progress("layer %s: %s of %s", e.Layer, megabytes(e.Bytes), megabytes(e.Total))
 	}
+}
+
+// builder makes images with what is in the workshop; mode says who executes steps.
+func (w *workshop) builder(mode string) *builder.Builder {
+	return &builder.Builder{Store: w.store, Fetch: w.fetcher, Dir: w.file.Dir, Mode: mode, Progress: w.converted, Messages: w.t}
 }
 
 func (w *workshop) convertOptions(im *recipes.Image, both bool) convert.Options {
