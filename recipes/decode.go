@@ -87,6 +87,10 @@ func (w *words) attribute(name string, t cty.Type) (v cty.Value, at hcl.Range, o
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		return cty.NilVal, at, false
 	}
+	if err := numbersIn(v, t); err != nil {
+		w.d.mistake(at, "Number out of range", "%s: %v.", name, err)
+		return cty.NilVal, at, false
+	}
 	v, err := convert.Convert(v, t)
 	if err != nil || v.IsNull() {
 		what := "it is null"
@@ -97,6 +101,21 @@ func (w *words) attribute(name string, t cty.Type) (v cty.Value, at hcl.Range, o
 		return cty.NilVal, at, false
 	}
 	return v, at, true
+}
+
+// numbersIn judges a value, or the values of a list, before they are made numbers.
+func numbersIn(v cty.Value, t cty.Type) error {
+	switch {
+	case t == cty.Number:
+		return boundedNumber(v)
+	case t.IsListType() && t.ElementType() == cty.Number && v.IsKnown() && !v.IsNull() && v.CanIterateElements():
+		for it := v.ElementIterator(); it.Next(); {
+			if _, x := it.Element(); boundedNumber(x) != nil {
+				return boundedNumber(x)
+			}
+		}
+	}
+	return nil
 }
 
 func (w *words) text(name, def string) (string, hcl.Range) {

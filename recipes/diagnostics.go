@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -47,8 +48,11 @@ type Diagnostic struct {
 // JSON returns the mistakes for programs.
 func (d *Diagnostics) JSON() []Diagnostic {
 	out := make([]Diagnostic, 0, len(d.list))
-	for _, x := range d.list {
-		j := Diagnostic{Summary: x.Summary, Detail: x.Detail}
+	for i, x := range d.list {
+		if i == maxMistakes {
+			break
+		}
+		j := Diagnostic{Summary: visible(x.Summary, maxLine), Detail: visible(x.Detail, maxDetail)}
 		if r := x.Subject; r != nil {
 			j.File, j.Line, j.Column, j.EndLine, j.EndColumn = r.Filename, r.Start.Line, r.Start.Column, r.End.Line, r.End.Column
 		}
@@ -60,29 +64,78 @@ func (d *Diagnostics) JSON() []Diagnostic {
 // Text writes the mistakes for people: the source line, a caret at the exact value, what is
 // wrong and what would be right. width is the terminal's.
 func (d *Diagnostics) Text(w io.Writer, width int, color bool) error {
-	return hcl.NewDiagnosticTextWriter(printable{w, color}, d.files, uint(max(width, 20)), color).WriteDiagnostics(d.list)
+	for i, x := range d.list {
+		if i == maxMistakes {
+			_, err := fmt.Fprintf(w, "%d more mistakes are not shown.\n", len(d.list)-i)
+			return err
+		}
+		shown, files := d.excerpt(x)
+		if err := hcl.NewDiagnosticTextWriter(w, files, uint(max(width, 20)), color).WriteDiagnostic(shown); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// printable hides the control characters of a recipe from a terminal.
-type printable struct {
-	w     io.Writer
-	color bool // then the writer's own escapes pass
+// What is shown of a recipe with many mistakes, or with long lines.
+const (
+	maxMistakes = 100
+	maxLine     = 400
+	maxDetail   = 2000
+)
+
+// excerpt is a mistake with the part of the source that it is about, both without control
+// characters: the writer's own escapes are the only ones that reach a terminal.
+func (d *Diagnostics) excerpt(x *hcl.Diagnostic) (*hcl.Diagnostic, map[string]*hcl.File) {
+	shown := &hcl.Diagnostic{Severity: x.Severity, Summary: visible(x.Summary, maxLine), Detail: visible(x.Detail, maxDetail)}
+	if x.Subject == nil {
+		return shown, nil
+	}
+	r := *x.Subject
+	file := d.files[r.Filename]
+	r.Filename = visible(r.Filename, maxLine)
+	shown.Subject = &r
+	if file == nil || r.Start.Byte > len(file.Bytes) || r.Start.Line < 1 {
+		return shown, nil
+	}
+	src := file.Bytes
+	from := bytes.LastIndexByte(src[:r.Start.Byte], '\n') + 1
+	to := len(src)
+	if i := bytes.IndexByte(src[r.Start.Byte:], '\n'); i >= 0 {
+		to = r.Start.Byte + i
+	}
+	end := min(max(r.End.Byte, r.Start.Byte), to)
+	if to-from > maxLine {
+		from = max(from, r.Start.Byte-maxLine/4)
+		to = min(to, from+maxLine)
+		end = min(end, to)
+	}
+	before, inside, after := hidden(src[from:r.Start.Byte]), hidden(src[r.Start.Byte:end]), hidden(src[end:to])
+	text := bytes.Join([][]byte{bytes.Repeat([]byte{'\n'}, r.Start.Line-1), before, inside, after}, nil)
+	r.Start.Byte = r.Start.Line - 1 + len(before)
+	r.End = hcl.Pos{Line: r.Start.Line, Column: r.Start.Column + len(inside), Byte: r.Start.Byte + len(inside)}
+	return shown, map[string]*hcl.File{r.Filename: {Bytes: text, Nav: file.Nav}}
 }
 
-func (p printable) Write(b []byte) (int, error) {
-	s := strings.Map(func(r rune) rune {
+// visible cuts text and hides control characters.
+func visible(s string, limit int) string {
+	if len(s) > limit {
+		s = s[:limit] + "…"
+	}
+	return string(hidden([]byte(s)))
+}
+
+// hidden shows control characters, and those that turn text around, as U+FFFD.
+func hidden(b []byte) []byte {
+	return bytes.Map(func(r rune) rune {
 		switch {
-		case r == '\n', r == '\t', r == 0x1b && p.color:
+		case r == '\n', r == '\t':
 			return r
 		case r < 0x20, r == 0x7f, r >= 0x80 && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
 			return '\ufffd'
 		}
 		return r
-	}, string(b))
-	if _, err := io.WriteString(p.w, s); err != nil {
-		return 0, err
-	}
-	return len(b), nil
+	}, b)
 }
 
 // mistake makes one diagnostic.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"path"
 	"sort"
@@ -13,6 +14,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
@@ -29,15 +31,27 @@ const (
 	maxValue = 1 << 20
 	maxFile  = 1 << 20
 	maxSteps = 10_000
+	maxSpent = 16 * maxValue
 )
 
 // evaluator gives the values of var.* and local.*, and the functions. steps and bytes are
-// one budget for the whole recipe.
+// one budget for the whole recipe: what is read, called and made is charged to it, and when
+// it is spent nothing is evaluated any more.
 type evaluator struct {
 	dir   string
 	ctx   *hcl.EvalContext
 	steps int
 	bytes int
+	spent bool
+}
+
+// charge takes n bytes from the budget.
+func (e *evaluator) charge(n int) error {
+	if e.bytes += n; e.spent || e.bytes > maxSpent {
+		e.spent = true
+		return fmt.Errorf("HCL-03: evaluation exceeded its budget of %d bytes", maxSpent)
+	}
+	return nil
 }
 
 func newEvaluator(dir string) *evaluator {
@@ -69,6 +83,7 @@ func (e *evaluator) budgeted(name string, f function.Function) function.Function
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			e.steps++
 			if e.steps > maxSteps {
+				e.spent = true
 				return cty.NilVal, fmt.Errorf("HCL-03: evaluation exceeded %d steps", maxSteps)
 			}
 			if name == "format" {
@@ -76,24 +91,61 @@ func (e *evaluator) budgeted(name string, f function.Function) function.Function
 					return cty.NilVal, err
 				}
 			}
-			grow := 1
+			in := 0
 			for _, a := range args {
-				n := weight(a)
-				e.bytes += n
-				if name == "replace" || name == "join" {
-					grow *= max(1, n)
-				}
+				in += weight(a)
 			}
-			if e.bytes > 16*maxValue || grow > 64*maxValue {
-				return cty.NilVal, fmt.Errorf("HCL-03: evaluation exceeded its budget of %d bytes", 16*maxValue)
+			if err := e.charge(in + grows(name, args)); err != nil {
+				return cty.NilVal, err
 			}
 			v, err := f.Call(args)
-			if err == nil && weight(v) > maxValue {
+			if err != nil {
+				return v, err
+			}
+			out := weight(v)
+			if out > maxValue {
+				e.spent = true
 				return cty.NilVal, fmt.Errorf("HCL-03: %s returns more than %d bytes", name, maxValue)
 			}
-			return v, err
+			return v, e.charge(out)
 		},
 	})
+}
+
+// grows bounds the bytes that a function makes beyond those it is given.
+func grows(name string, args []cty.Value) int {
+	known := len(args) > 0
+	for _, a := range args {
+		known = known && a.IsKnown() && !a.IsNull()
+	}
+	if !known {
+		return 0
+	}
+	text := func(i int) string {
+		if i < len(args) && args[i].Type() == cty.String {
+			return args[i].AsString()
+		}
+		return ""
+	}
+	switch name {
+	case "replace":
+		return strings.Count(text(0), text(1)) * len(text(2))
+	case "split": // a value of a list takes more than its letters
+		return 64 * (strings.Count(text(1), text(0)) + 1)
+	case "join":
+		n := 0
+		for _, a := range args[1:] {
+			n += a.LengthInt()
+		}
+		return n * len(text(0))
+	case "format": // each verb may show the largest argument, at most 999 wide
+		most := 1000
+		for _, a := range args[1:] {
+			most = max(most, 6*weight(a))
+		}
+		return strings.Count(text(0), "%") * most
+	}
+	return 0
 }
 
 // plainFormat refuses widths and precisions of more than three digits.
@@ -215,7 +267,8 @@ func lookup(env func(string) (string, bool), name string) (string, bool) {
 	return env(name)
 }
 
-// locals evaluates locals blocks in the order of their references.
+// locals evaluates locals blocks in the order of their references: a local is ready when
+// all that it needs have values.
 func (e *evaluator) locals(blocks []*hclsyntax.Block) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	todo := map[string]*hclsyntax.Attribute{}
@@ -228,69 +281,243 @@ func (e *evaluator) locals(blocks []*hclsyntax.Block) hcl.Diagnostics {
 			todo[attr.Name] = attr
 		}
 	}
-	values := map[string]cty.Value{}
-	e.ctx.Variables["local"] = cty.ObjectVal(values)
-	for len(todo) > 0 {
-		before := len(todo)
-		for _, name := range sortedKeys(todo) {
-			if waits(todo[name].Expr, todo) {
-				continue
+	values, needs := map[string]cty.Value{}, map[string]map[string]bool{}
+	waiting, users := map[string]int{}, map[string][]string{}
+	var ready []string
+	for _, name := range sortedKeys(todo) {
+		needs[name] = localsOf(todo[name].Expr, todo)
+		for other := range needs[name] {
+			if todo[other] != nil {
+				waiting[name]++
+				users[other] = append(users[other], name)
 			}
-			v, d := e.value(todo[name].Expr)
-			diags = append(diags, d...)
-			values[name] = v
-			delete(todo, name)
-			e.ctx.Variables["local"] = cty.ObjectVal(values)
 		}
-		if len(todo) == before {
-			for _, name := range sortedKeys(todo) {
-				diags = append(diags, mistake(todo[name].NameRange, "Local refers to itself", "local.%s needs its own value, directly or through others.", name))
-				values[name] = cty.DynamicVal
+		if waiting[name] == 0 {
+			ready = append(ready, name)
+		}
+	}
+	for len(ready) > 0 {
+		name := ready[0]
+		ready = ready[1:]
+		seen := map[string]cty.Value{}
+		for other := range needs[name] {
+			if v, ok := values[other]; ok {
+				seen[other] = v
 			}
-			break
+		}
+		ctx := e.ctx.NewChild()
+		ctx.Variables = map[string]cty.Value{"local": cty.ObjectVal(seen)}
+		v, d := e.valueIn(ctx, todo[name].Expr)
+		diags = append(diags, d...)
+		values[name] = v
+		for _, user := range users[name] {
+			if waiting[user]--; waiting[user] == 0 {
+				ready = append(ready, user)
+			}
+		}
+	}
+	for _, name := range sortedKeys(todo) {
+		if waiting[name] > 0 {
+			diags = append(diags, mistake(todo[name].NameRange, "Local refers to itself", "local.%s needs its own value, directly or through others.", name))
+			values[name] = cty.DynamicVal
 		}
 	}
 	e.ctx.Variables["local"] = cty.ObjectVal(values)
 	return diags
 }
 
-// waits says whether an expression needs a local that has no value yet.
-func waits(x hcl.Expression, todo map[string]*hclsyntax.Attribute) bool {
+// localsOf names the locals that an expression needs. One that takes local as a whole needs
+// all of them, itself included.
+func localsOf(x hcl.Expression, all map[string]*hclsyntax.Attribute) map[string]bool {
+	out := map[string]bool{}
 	for _, t := range x.Variables() {
-		if t.RootName() != "local" || len(t) < 2 {
+		if t.RootName() != "local" {
 			continue
 		}
-		if a, ok := t[1].(hcl.TraverseAttr); ok && todo[a.Name] != nil {
-			return true
+		if len(t) > 1 {
+			switch s := t[1].(type) {
+			case hcl.TraverseAttr:
+				out[s.Name] = true
+				continue
+			case hcl.TraverseIndex:
+				if s.Key.Type() == cty.String {
+					out[s.Key.AsString()] = true
+					continue
+				}
+			}
 		}
+		for name := range all {
+			out[name] = true
+		}
+		break
 	}
-	return false
+	return out
 }
 
-// value evaluates an expression.
+// value evaluates an expression of an image or a variable.
 func (e *evaluator) value(x hclsyntax.Expression) (cty.Value, hcl.Diagnostics) {
-	if d := checkLoops(x); d.HasErrors() {
+	return e.valueIn(e.ctx, x)
+}
+
+// valueIn evaluates an expression. What breaks a limit has no value, so that nothing is
+// made of it.
+func (e *evaluator) valueIn(ctx *hcl.EvalContext, x hclsyntax.Expression) (cty.Value, hcl.Diagnostics) {
+	if e.spent {
+		return cty.DynamicVal, nil // it was said where the budget ended
+	}
+	if d := e.prepare(ctx, x); d.HasErrors() {
 		return cty.DynamicVal, d
 	}
-	v, diags := x.Value(e.ctx)
-	if !diags.HasErrors() && weight(v) > maxValue {
-		diags = append(diags, mistake(x.Range(), "Value too large", "HCL-03: the value has more than %d bytes.", maxValue))
+	v, diags := x.Value(ctx)
+	for _, d := range diags { // their values may be large, and the text says what is wrong
+		d.Expression, d.EvalContext = nil, nil
 	}
-	if !diags.HasErrors() && v.Type() == cty.Number && v.IsKnown() && !v.IsNull() && v.AsBigFloat().IsInf() {
-		diags = append(diags, mistake(x.Range(), "Division by zero", "HCL-02: the value is no number."))
+	if diags.HasErrors() {
+		return cty.DynamicVal, diags
+	}
+	switch n := weight(v); {
+	case n > maxValue:
+		e.spent = true
+		return cty.DynamicVal, hcl.Diagnostics{mistake(x.Range(), "Value too large", "HCL-03: the value has more than %d bytes.", maxValue)}
+	case v.Type() == cty.Number && v.IsKnown() && !v.IsNull() && v.AsBigFloat().IsInf():
+		return cty.DynamicVal, hcl.Diagnostics{mistake(x.Range(), "Division by zero", "HCL-02: the value is no number.")}
+	default:
+		if err := e.charge(n); err != nil {
+			return cty.DynamicVal, hcl.Diagnostics{mistake(x.Range(), "Recipe takes too long", "%v.", err)}
+		}
 	}
 	return v, diags
 }
 
-// checkLoops refuses for expressions and template loops: the language has none, so that a
-// value is never larger than the text that makes it, times what the functions' budget allows.
-func checkLoops(x hclsyntax.Expression) hcl.Diagnostics {
-	return hclsyntax.VisitAll(x, func(n hclsyntax.Node) hcl.Diagnostics {
-		if _, ok := n.(*hclsyntax.ForExpr); ok {
+// prepare judges an expression before it is evaluated: it has no loops, what it reads is
+// charged, once for each time and for each splat, and its operators are bounded.
+func (e *evaluator) prepare(ctx *hcl.EvalContext, x hclsyntax.Expression) hcl.Diagnostics {
+	splats := 0
+	diags := hclsyntax.VisitAll(x, func(n hclsyntax.Node) hcl.Diagnostics {
+		switch n := n.(type) {
+		case *hclsyntax.ForExpr:
 			return hcl.Diagnostics{mistake(n.Range(), "Loop in a recipe", "HCL-03: the language has no for; write the values out, or make them with concat, merge or split.")}
+		case *hclsyntax.SplatExpr:
+			splats++
+		case *hclsyntax.BinaryOpExpr:
+			n.Op = bounded(n.Op)
+		case *hclsyntax.UnaryOpExpr:
+			n.Op = bounded(n.Op)
+		case *hclsyntax.IndexExpr:
+			n.Key = boundedKey{n.Key}
+		case *hclsyntax.ScopeTraversalExpr:
+			return checkKeys(n.Traversal, n.Range())
+		case *hclsyntax.RelativeTraversalExpr:
+			return checkKeys(n.Traversal, n.Range())
 		}
 		return nil
 	})
+	if diags.HasErrors() {
+		return diags
+	}
+	r := x.Range()
+	cost := r.End.Byte - r.Start.Byte
+	for _, t := range x.Variables() {
+		if v, d := t.TraverseAbs(ctx); !d.HasErrors() {
+			cost += weight(v)
+		}
+		if cost > maxSpent {
+			break
+		}
+	}
+	if err := e.charge(cost * (1 + splats)); err != nil {
+		return hcl.Diagnostics{mistake(r, "Recipe takes too long", "%v.", err)}
+	}
+	return nil
+}
+
+// numberText is the longest text that is taken for a number.
+const numberText = 40
+
+// boundedNumber refuses a number, or a text that would be made one, whose digits take long
+// to compute: a few letters can stand for gigabytes of them.
+func boundedNumber(v cty.Value) error {
+	bad := errors.New("HCL-02: a number is out of range")
+	switch {
+	case !v.IsKnown() || v.IsNull():
+		return nil
+	case v.Type() == cty.String:
+		s := v.AsString()
+		if len(s) > numberText {
+			return bad
+		}
+		if _, exponent, ok := strings.Cut(strings.ToLower(s), "e"); ok && len(strings.TrimLeft(exponent, "+-0")) > 2 {
+			return bad
+		}
+	case v.Type() == cty.Number:
+		f := v.AsBigFloat()
+		if exponent := f.MantExp(new(big.Float)); !f.IsInf() && (exponent > 1024 || exponent < -1024) {
+			return bad
+		}
+	}
+	return nil
+}
+
+// bounded is an operation on numbers whose operands and result are bounded; all others are
+// as they were.
+func bounded(op *hclsyntax.Operation) *hclsyntax.Operation {
+	params := op.Impl.Params()
+	if len(params) == 0 || params[0].Type != cty.Number {
+		return op
+	}
+	loose := make([]function.Parameter, len(params))
+	for i, p := range params {
+		loose[i] = p
+		loose[i].Type = cty.DynamicPseudoType
+	}
+	impl := function.New(&function.Spec{
+		Params: loose, Type: function.StaticReturnType(op.Type),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			numbers := make([]cty.Value, len(args))
+			for i, a := range args {
+				if err := boundedNumber(a); err != nil {
+					return cty.NilVal, err
+				}
+				v, err := convert.Convert(a, cty.Number)
+				if err != nil {
+					return cty.NilVal, err
+				}
+				numbers[i] = v
+			}
+			v, err := op.Impl.Call(numbers)
+			if err == nil {
+				err = boundedNumber(v)
+			}
+			return v, err
+		},
+	})
+	return &hclsyntax.Operation{Impl: impl, Type: op.Type, ShortCircuit: op.ShortCircuit}
+}
+
+// boundedKey is the key of an index.
+type boundedKey struct{ hclsyntax.Expression }
+
+func (k boundedKey) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	v, diags := k.Expression.Value(ctx)
+	if diags.HasErrors() || v.Type() != cty.String || boundedNumber(v) == nil {
+		return v, diags
+	}
+	if strings.Trim(v.AsString(), "+-.eE0123456789") != "" {
+		return v, diags // the name of an attribute
+	}
+	return cty.DynamicVal, hcl.Diagnostics{mistake(k.Range(), "Number out of range", "%v.", boundedNumber(v))}
+}
+
+// checkKeys judges the keys that stand in a reference: local.a["1e9"].
+func checkKeys(t hcl.Traversal, at hcl.Range) hcl.Diagnostics {
+	for _, step := range t {
+		if i, ok := step.(hcl.TraverseIndex); ok && i.Key.Type() == cty.String && strings.Trim(i.Key.AsString(), "+-.eE0123456789") == "" {
+			if err := boundedNumber(i.Key); err != nil {
+				return hcl.Diagnostics{mistake(at, "Number out of range", "%v.", err)}
+			}
+		}
+	}
+	return nil
 }
 
 func sortedAttributes(b *hclsyntax.Body) []*hclsyntax.Attribute {

@@ -22,6 +22,9 @@ func Main() int {
 	defer stop()
 	term := newTerminal(os.Stdout, os.Stderr)
 	err := newRoot(term).ExecuteContext(ctx)
+	if out, ok := term.out.(*output); ok && err == nil {
+		err = out.err
+	}
 	if err == nil {
 		return exitOK
 	}

@@ -39,7 +39,7 @@ type terminal struct {
 }
 
 func newTerminal(out, err *os.File) *terminal {
-	t := &terminal{out: out, err: err, width: 80}
+	t := &terminal{out: &output{w: out}, err: err, width: 80}
 	if fd := int(err.Fd()); term.IsTerminal(fd) {
 		t.tty = true
 		if w, _, e := term.GetSize(fd); e == nil && w > 20 {
@@ -50,7 +50,24 @@ func newTerminal(out, err *os.File) *terminal {
 }
 
 // result writes a line of the result.
-func (t *terminal) result(format string, args ...any) { fmt.Fprintf(t.out, format+"\n", args...) }
+func (t *terminal) result(format string, args ...any) {
+	fmt.Fprintln(t.out, clean(fmt.Sprintf(format, args...)))
+}
+
+// output is standard output. It remembers that a result could not be written: a command
+// whose result nobody got has failed.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil && o.err == nil {
+		o.err = fmt.Errorf("writing the result: %w", err)
+	}
+	return n, err
+}
 
 // document writes the one JSON document of a --json call.
 func (t *terminal) document(v any) error {

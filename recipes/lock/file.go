@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // maxSize bounds a lock file. The largest real one, a full PyTorch stack on
@@ -45,7 +46,7 @@ func PathOf(recipe string) string {
 // bytes that the caller writes (layer.Format). A missing file is fs.ErrNotExist,
 // a lock of another format a *FormatError, anything else wrong an *InvalidError.
 func Read(path string, layers int) (*Lock, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold it up
 	if err != nil {
 		return nil, fmt.Errorf("reading lock %q: %w", path, errors.Unwrap(err))
 	}

@@ -78,6 +78,10 @@ func TestEachDamageIsRefusedWithItsReason(t *testing.T) {
 		{"a cut file", "\n}\n", "\n", "it ends too early"},
 		{"another platform", "linux/amd64", "plan9/mips", "neither linux/amd64"},
 		{"terminal escapes in a name", `"name": "numpy"`, `"name": "\u001b[2Jnumpy"`, `\x1b[2Jnumpy`},
+		{"terminal escapes in a version", `"version": "2.0"`, `"version": "2.0\u001b]0;x\u0007"`, "control character U+001B"},
+		{"text that is turned around", `"version": "2.0"`, `"version": "2.0\u202e"`, "control character U+202E"},
+		{"terminal escapes in a key", `"pytorch.version"`, `"pytorch.version\u009b2J"`, "control character U+009B"},
+		{"a line feed in a name of an image", `"train": {`, `"train\nx": {`, "control character U+000A"},
 		{"a null image", `"images": {`, `"images": {"x": null,`, "is null"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

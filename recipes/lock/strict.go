@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -15,7 +16,7 @@ const maxDepth = 100
 // strict reads raw token by token before encoding/json sees it, because that
 // package merges duplicate keys, matches names in any case and stops after the
 // first document. It returns an error for a duplicate key, nesting deeper than
-// maxDepth, invalid UTF-8, or anything after the value.
+// maxDepth, invalid UTF-8, control characters in text, or anything after the value.
 func strict(raw []byte) error {
 	if !utf8.Valid(raw) {
 		return errors.New("it is not valid UTF-8")
@@ -40,6 +41,9 @@ func value(dec *json.Decoder, raw []byte, depth int) error {
 		return located(raw, dec, err)
 	}
 	delim, ok := tok.(json.Delim)
+	if s, isText := tok.(string); isText {
+		return plain(raw, dec, s)
+	}
 	if !ok {
 		return nil
 	}
@@ -55,6 +59,9 @@ func value(dec *json.Decoder, raw []byte, depth int) error {
 				return fmt.Errorf("line %d: key %+q stands twice", line(raw, dec.InputOffset()), clip(name))
 			}
 			seen[name] = true
+			if err := plain(raw, dec, name); err != nil {
+				return err
+			}
 		}
 		if err := value(dec, raw, depth+1); err != nil {
 			return err
@@ -62,6 +69,16 @@ func value(dec *json.Decoder, raw []byte, depth int) error {
 	}
 	if _, err := dec.Token(); err != nil { // the closing delimiter
 		return located(raw, dec, err)
+	}
+	return nil
+}
+
+// plain refuses text that would do something to a terminal: what a lock says is shown.
+func plain(raw []byte, dec *json.Decoder, s string) error {
+	for _, r := range s {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return fmt.Errorf("line %d: %+q holds the control character %U", line(raw, dec.InputOffset()), clip(s), r)
+		}
 	}
 	return nil
 }
