@@ -103,6 +103,9 @@ func tlsFiles() ([]string, error) {
 
 // choose says which daemon executes: "embedded" or an address. Nothing is started.
 func (b *Builder) choose(ctx context.Context, platform string, words []string) (string, error) {
+	if b.NoExec {
+		return "", &NoBuilderError{words, "--no-exec executes nothing"}
+	}
 	switch b.Mode {
 	case "none":
 		return "", &NoBuilderError{words, "--builder none executes nothing"}

@@ -32,6 +32,7 @@ type Builder struct {
 	Output   string // folder for the layouts, one below it for each image
 	Mode     string // who executes the recipe's steps: "auto", "embedded", "none" or an address
 	NoTest   bool   // the recipe's tests are not run
+	NoExec   bool   // a recipe that needs something executed is refused
 	Progress func(convert.Event)
 	Messages io.Writer // what a step prints
 

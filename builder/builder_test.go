@@ -265,9 +265,14 @@ func TestNobodyExecutesWithNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var none *NoBuilderError
-	if _, err := b.Build(context.Background(), p); !errors.As(err, &none) || !strings.Contains(err.Error(), `test "imports" must be executed`) {
-		t.Errorf("%v", err)
+	for _, noExec := range []bool{false, true} {
+		if b.NoExec = noExec; noExec {
+			b.Mode = "auto"
+		}
+		var none *NoBuilderError
+		if _, err := b.Build(context.Background(), p); !errors.As(err, &none) || !strings.Contains(err.Error(), `test "imports" must be executed`) {
+			t.Errorf("%v", err)
+		}
 	}
 }
 

@@ -22,7 +22,9 @@ type buildOptions struct {
 	offline bool
 	output  string
 	builder string
+	load    string
 	noTest  bool
+	noExec  bool
 }
 
 func newBuild(t *terminal) *cobra.Command {
@@ -39,7 +41,10 @@ The digest depends on the recipe, its lock and the copied files, and on nothing
 else: not on the machine, the builder, the time or the user.`,
 		Example: `  forge build recipe.hcl
   forge build --lock recipe.hcl                # lock first, for a first try
-  forge build --offline --image train recipe.hcl`,
+  forge build --offline --image train recipe.hcl
+  forge build --load podman recipe.hcl         # podman run localhost/IMAGE:latest
+  forge build --output docker-archive:train.tar --image train recipe.hcl
+  forge build --builder tcp://build.example:1234 recipe.hcl   # keys in the folder FORGE_BUILDER_TLS`,
 		Args: exactly("RECIPE"),
 		RunE: func(c *cobra.Command, args []string) error { return runBuild(c.Context(), t, o, args[0]) },
 	}
@@ -48,15 +53,20 @@ else: not on the machine, the builder, the time or the user.`,
 	f.StringVar(&o.image, "image", "", "only this image of the recipe")
 	f.BoolVar(&o.lock, "lock", false, "write the lock first when it is missing or no longer fits")
 	f.BoolVar(&o.offline, "offline", false, "open no socket; say what is missing")
-	f.StringVar(&o.output, "output", "dist", "folder for the OCI layouts, one below it for each image")
+	f.StringVar(&o.output, "output", "dist", "folder for the OCI layouts, one below it for each image (DIR or oci:DIR), or docker-archive:FILE")
+	f.StringVar(&o.load, "load", "", "bring the images into an engine of this host: "+engines)
 	f.StringVar(&o.builder, "builder", "auto", "who executes the recipe's steps: auto, embedded, none, unix:///PATH, tcp://HOST:PORT, docker-container://NAME, kube-pod://NAME")
 	f.BoolVar(&o.noTest, "no-test", false, "do not run the recipe's tests")
+	f.BoolVar(&o.noExec, "no-exec", false, "execute nothing: refuse a recipe that needs it, and name its words")
 	return c
 }
 
 func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) error {
 	if err := builder.CheckAddress(o.builder); err != nil {
 		return usageError{err}
+	}
+	if err := checkLoad(o.load); err != nil {
+		return err
 	}
 	file, err := loadRecipe(path, o.vars)
 	if err != nil {
@@ -74,8 +84,13 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 	if err != nil {
 		return err
 	}
+	out, err := readOutput(o.output, len(images))
+	if err != nil {
+		return err
+	}
+	defer out.remove()
 	b := w.builder(o.builder)
-	b.Output, b.NoTest = o.output, o.noTest
+	b.Output, b.NoTest, b.NoExec = out.dir, o.noTest, o.noExec
 	var built []builtImage
 	for _, im := range images {
 		start := time.Now()
@@ -87,8 +102,14 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 		if err != nil {
 			return fmt.Errorf("building image %q: %w", im.Name, w.allMissing(err, l.Images[im.Name]))
 		}
-		t.built(im.Name, result)
-		built = append(built, builtImage{im.Name, time.Since(start).Seconds(), result})
+		if err := out.write(im, result); err != nil {
+			return err
+		}
+		if err := load(ctx, t, o.load, im, result); err != nil {
+			return err
+		}
+		t.built(im.Name, out.reference(result), result)
+		built = append(built, builtImage{im.Name, out.reference(result), time.Since(start).Seconds(), result})
 	}
 	if t.json {
 		return t.document(built)
@@ -98,15 +119,16 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 
 // builtImage is one image in the document of build --json.
 type builtImage struct {
-	Image   string  `json:"image"`
-	Seconds float64 `json:"seconds"` // fetch, conversion, assembly and tests together
+	Image     string  `json:"image"`
+	Reference string  `json:"reference"` // oci:DIR@sha256:… or docker-archive:FILE@sha256:…
+	Seconds   float64 `json:"seconds"`   // fetch, conversion, assembly and tests together
 	*builder.Result
 }
 
 // built prints an image's reference, and says how big it is and what slim left out.
-func (t *terminal) built(name string, r *builder.Result) {
+func (t *terminal) built(name, reference string, r *builder.Result) {
 	if !t.json {
-		t.result("oci:%s@%s", r.Dir, r.Digest)
+		t.result("%s", reference)
 	}
 	var size, removed int64
 	for _, l := range r.Layers {

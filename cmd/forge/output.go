@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/recipes"
+)
+
+// output is a value of --output: a folder for layouts, or an archive.
+type output struct {
+	dir     string // of the layouts
+	archive string // docker-archive:FILE
+	remove  func() // of a folder that only an archive needs
+}
+
+// readOutput reads DIR, oci:DIR or docker-archive:FILE, for a number of images.
+func readOutput(value string, images int) (output, error) {
+	file, archive := strings.CutPrefix(value, "docker-archive:")
+	if !archive {
+		dir := strings.TrimPrefix(value, "oci:")
+		if dir == "" {
+			return output{}, usageError{fmt.Errorf("--output %q: a folder is missing", value)}
+		}
+		return output{dir: dir, remove: func() {}}, nil
+	}
+	if file == "" {
+		return output{}, usageError{fmt.Errorf("--output %q: a file is missing", value)}
+	}
+	if images != 1 {
+		return output{}, usageError{fmt.Errorf("--output %q: an archive holds one image, the recipe has %d; choose with --image", value, images)}
+	}
+	if info, err := os.Lstat(file); err == nil && !info.Mode().IsRegular() {
+		return output{}, usageError{fmt.Errorf("--output %q: it is there and no regular file (%s)", value, info.Mode().Type())}
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(file), ".forge-*")
+	if err != nil {
+		return output{}, fmt.Errorf("writing %q: %w", file, err)
+	}
+	return output{dir: dir, archive: file, remove: func() { _ = os.RemoveAll(dir) }}, nil // a folder of ours
+}
+
+// write writes the archive, if there is to be one.
+func (o output) write(im *recipes.Image, r *builder.Result) error {
+	if o.archive == "" {
+		return nil
+	}
+	return builder.WriteFile(o.archive, func(w io.Writer) error { return builder.DockerArchive(w, r.Dir, referenceOf(im)) })
+}
+
+// reference says where the image is: oci:DIR@sha256:… or docker-archive:FILE@sha256:….
+func (o output) reference(r *builder.Result) string {
+	if o.archive == "" {
+		return "oci:" + r.Dir + "@" + r.Digest
+	}
+	return "docker-archive:" + o.archive + "@" + r.Digest
+}
+
+// referenceOf is the name under which an image is loaded: the recipe's repository and first
+// tag, else localhost/NAME:latest.
+func referenceOf(im *recipes.Image) string {
+	repository, tag := "localhost/"+im.Name, "latest"
+	if im.Repository != "" {
+		repository = im.Repository
+	}
+	if len(im.Tags) > 0 {
+		tag = im.Tags[0]
+	}
+	return repository + ":" + tag
+}
+
+// engines are the values of --load.
+const engines = "podman, docker, containerd or containerd:NAMESPACE"
+
+func checkLoad(value string) error {
+	engine, namespace, named := strings.Cut(value, ":")
+	if value == "" || (!named && (engine == "podman" || engine == "docker")) || (engine == "containerd" && (!named || namespace != "")) {
+		return nil
+	}
+	return usageError{fmt.Errorf("--load %q: it must be %s", value, engines)}
+}
+
+// load brings an image into an engine of this host, if one is named, through the engine's
+// own program.
+func load(ctx context.Context, t *terminal, engine string, im *recipes.Image, r *builder.Result) error {
+	if engine == "" {
+		return nil
+	}
+	reference := referenceOf(im)
+	engine, namespace, _ := strings.Cut(engine, ":")
+	var err error
+	switch engine {
+	case "podman":
+		var id string
+		if id, err = loaded(ctx, nil, "podman", "pull", "--quiet", "oci:"+r.Dir); err == nil {
+			_, err = loaded(ctx, nil, "podman", "tag", id, reference)
+		}
+	case "docker":
+		_, err = loaded(ctx, func(w io.Writer) error { return builder.DockerArchive(w, r.Dir, reference) }, "docker", "load", "--quiet")
+	case "containerd":
+		if namespace == "" {
+			namespace = "default"
+		}
+		_, err = loaded(ctx, func(w io.Writer) error { return builder.OCIArchive(w, r.Dir, reference) }, "ctr", "--namespace", namespace, "images", "import", "-")
+	}
+	if err != nil {
+		return fmt.Errorf("loading into %s: %w", engine, err)
+	}
+	t.say("loaded %s into %s", reference, engine)
+	return nil
+}
+
+// loaded runs an engine's program, feeds it, and returns its last line.
+func loaded(ctx context.Context, feed func(io.Writer) error, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	var out, messages bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &messages
+	var fed error
+	if feed != nil {
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			return "", err
+		}
+		if err := cmd.Start(); err != nil {
+			return "", err
+		}
+		fed = feed(in)
+		_ = in.Close() // the program says what it makes of it
+	} else if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	if err := cmd.Wait(); err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", name, args[0], err, strings.TrimSpace(messages.String()))
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	return lines[len(lines)-1], fed
+}
