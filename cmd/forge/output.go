@@ -14,41 +14,41 @@ import (
 	"github.com/forge-build/forge/recipes"
 )
 
-// output is a value of --output: a folder for layouts, or an archive.
-type output struct {
+// destination is a value of --output: a folder for layouts, or an archive.
+type destination struct {
 	dir     string // of the layouts
 	archive string // docker-archive:FILE
 	remove  func() // of a folder that only an archive needs
 }
 
 // readOutput reads DIR, oci:DIR or docker-archive:FILE, for a number of images.
-func readOutput(value string, images int) (output, error) {
+func readOutput(value string, images int) (destination, error) {
 	file, archive := strings.CutPrefix(value, "docker-archive:")
 	if !archive {
 		dir := strings.TrimPrefix(value, "oci:")
 		if dir == "" {
-			return output{}, usageError{fmt.Errorf("--output %q: a folder is missing", value)}
+			return destination{}, usageError{fmt.Errorf("--output %q: a folder is missing", value)}
 		}
-		return output{dir: dir, remove: func() {}}, nil
+		return destination{dir: dir, remove: func() {}}, nil
 	}
 	if file == "" {
-		return output{}, usageError{fmt.Errorf("--output %q: a file is missing", value)}
+		return destination{}, usageError{fmt.Errorf("--output %q: a file is missing", value)}
 	}
 	if images != 1 {
-		return output{}, usageError{fmt.Errorf("--output %q: an archive holds one image, the recipe has %d; choose with --image", value, images)}
+		return destination{}, usageError{fmt.Errorf("--output %q: an archive holds one image, the recipe has %d; choose with --image", value, images)}
 	}
 	if info, err := os.Lstat(file); err == nil && !info.Mode().IsRegular() {
-		return output{}, usageError{fmt.Errorf("--output %q: it is there and no regular file (%s)", value, info.Mode().Type())}
+		return destination{}, usageError{fmt.Errorf("--output %q: it is there and no regular file (%s)", value, info.Mode().Type())}
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(file), ".forge-*")
 	if err != nil {
-		return output{}, fmt.Errorf("writing %q: %w", file, err)
+		return destination{}, fmt.Errorf("writing %q: %w", file, err)
 	}
-	return output{dir: dir, archive: file, remove: func() { _ = os.RemoveAll(dir) }}, nil // a folder of ours
+	return destination{dir: dir, archive: file, remove: func() { _ = os.RemoveAll(dir) }}, nil // a folder of ours
 }
 
 // write writes the archive, if there is to be one.
-func (o output) write(im *recipes.Image, r *builder.Result) error {
+func (o destination) write(im *recipes.Image, r *builder.Result) error {
 	if o.archive == "" {
 		return nil
 	}
@@ -56,7 +56,7 @@ func (o output) write(im *recipes.Image, r *builder.Result) error {
 }
 
 // reference says where the image is: oci:DIR@sha256:… or docker-archive:FILE@sha256:….
-func (o output) reference(r *builder.Result) string {
+func (o destination) reference(r *builder.Result) string {
 	if o.archive == "" {
 		return "oci:" + r.Dir + "@" + r.Digest
 	}
