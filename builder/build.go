@@ -115,6 +115,10 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 		return nil, err
 	}
 	defer b.release()
+	below, err := b.base(ctx, p)
+	if err != nil {
+		return nil, err
+	}
 	var locked []lock.Layer
 	for _, l := range p.Layers {
 		if l.Kind == "wheels" || l.Kind == "debian" {
@@ -144,10 +148,12 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 			x, err = claimed(*l.Lock, compiled)
 		case "run":
 			x, err = b.run(ctx, p, l.Run, layers)
+		case "base":
+			x = *l.Lock
 		case "init":
 			x, err = b.initLayer(p)
 		case "settings":
-			x, err = b.settingsLayer(p, made)
+			x, err = b.settingsLayer(p, made, below)
 		case "copy":
 			x, err = b.copyLayer(p, l.Copy.From, l.Copy.To)
 		default:
@@ -198,6 +204,7 @@ func (b *Builder) assemble(config v1.ConfigFile, layers []lock.Layer, codec laye
 		if err != nil {
 			return nil, err
 		}
+		codec := codecOf(l, codec)
 		blob := l.Blobs[string(codec)]
 		digest, err := v1.NewHash(blob.Digest)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
 
+	"github.com/forge-build/forge/builder/base"
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/builder/debian"
 	"github.com/forge-build/forge/builder/layer"
@@ -87,7 +88,7 @@ type entry struct {
 
 // settingsLayer holds what depends on the recipe: environments' skeletons, accounts,
 // writable folders, and what the image knows of itself.
-func (b *Builder) settingsLayer(p *Plan, made []convert.Made) (lock.Layer, error) {
+func (b *Builder) settingsLayer(p *Plan, made []convert.Made, below *base.Image) (lock.Layer, error) {
 	var es []entry
 	file := func(name string, mode int64, content []byte) {
 		es = append(es, entry{layer.Header{Path: name, Type: layer.Regular, Mode: mode, Size: int64(len(content)), Owner: "forge"}, content})
@@ -132,6 +133,15 @@ func (b *Builder) settingsLayer(p *Plan, made []convert.Made) (lock.Layer, error
 		file("etc/group", 0o644, group)
 		file("etc/shadow", 0o640, shadow)
 		file("etc/nsswitch.conf", 0o644, []byte("passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"))
+	}
+	if below != nil {
+		accounts, err := below.Accounts(p.Image.User.Name, p.Image.User.UID, p.Image.User.Groups, path.Join(p.Image.Writable[0], "home"))
+		if err != nil {
+			return lock.Layer{}, err
+		}
+		for _, a := range accounts {
+			es = append(es, entry{layer.Header{Path: a.Path, Type: layer.Regular, Mode: a.Mode, GID: a.GID, Size: int64(len(a.Content)), Owner: "forge"}, a.Content})
+		}
 	}
 	dir("tmp", 0o1777, 0)
 	for _, w := range p.Image.Writable {

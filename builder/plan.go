@@ -10,6 +10,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/forge-build/forge/builder/base"
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/builder/start"
 	"github.com/forge-build/forge/recipes"
@@ -52,6 +53,9 @@ func New(im *recipes.Image, li *lock.Image) (*Plan, error) {
 	if li.Platform != im.Platform {
 		return nil, &LockError{fmt.Sprintf("image %q is locked for %s, the recipe says %s", im.Name, li.Platform, im.Platform)}
 	}
+	if im.Base != nil && (li.Base == nil || li.Base.Reference != im.Base.From) {
+		return nil, &LockError{fmt.Sprintf("image %q: the lock names another base than the recipe", im.Name)}
+	}
 	if err := sameGroups(im, li); err != nil {
 		return nil, &LockError{fmt.Sprintf("image %q: %v", im.Name, err)}
 	}
@@ -71,6 +75,13 @@ func New(im *recipes.Image, li *lock.Image) (*Plan, error) {
 	}
 	for i := range im.Runs {
 		p.add(PlannedLayer{Kind: "run", Name: "run " + im.Runs[i].Name, Run: &im.Runs[i]})
+	}
+	if n := len(p.Layers); n > base.MaxLayers {
+		below := 0
+		if li.Base != nil {
+			below = len(li.Base.Layers)
+		}
+		return nil, &LockError{fmt.Sprintf("image %q would have %d layers, %d of them its base's; runtimes stop at %d", im.Name, n, below, base.MaxLayers)}
 	}
 	p.Config = configFile(im, li, created)
 	for _, l := range p.Layers {
@@ -161,10 +172,32 @@ func configFile(im *recipes.Image, li *lock.Image, created time.Time) v1.ConfigF
 		"PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "VIRTUAL_ENV": "/opt/venv",
 		"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
 	}
+	if b := li.Base; b != nil && im.Base != nil {
+		delete(env, "SSL_CERT_FILE")
+		if b.CA != "" {
+			env["SSL_CERT_FILE"] = b.CA
+		}
+		for _, e := range b.Env {
+			name, value, _ := strings.Cut(e, "=")
+			switch _, ours := env[name]; {
+			case name == "PATH":
+				env["PATH"] = "/opt/venv/bin:" + value
+			case !ours || name == "LANG" || name == "SSL_CERT_FILE":
+				env[name] = value
+			}
+		}
+	}
 	for name, dir := range caches {
 		env[name] = path.Join(im.Writable[0], dir)
 	}
 	labels := map[string]string{"org.opencontainers.image.title": im.Name, "org.opencontainers.image.created": li.Created}
+	if b := li.Base; b != nil && im.Base != nil {
+		labels["org.opencontainers.image.base.digest"] = b.Manifest
+		if _, layout := im.Base.Layout(); !layout {
+			place, _, _ := strings.Cut(b.Reference, "@")
+			labels["org.opencontainers.image.base.name"] = place
+		}
+	}
 	d := li.Derived
 	if d.CUDA != "" {
 		env["NVIDIA_VISIBLE_DEVICES"], env["NVIDIA_DRIVER_CAPABILITIES"] = "all", "compute,utility"

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/forge-build/forge/builder/layer"
 )
 
 // Document is a plan for programs.
@@ -35,7 +37,7 @@ func (p *Plan) Document() Document {
 	for _, l := range p.Layers {
 		x := DocumentLayer{Kind: l.Kind, Name: l.Name, Contents: p.comment(l)}
 		if l.Lock != nil {
-			b := l.Lock.Blobs[p.Image.Slim.Codec]
+			b := l.Lock.Blobs[string(codecOf(*l.Lock, layer.Codec(p.Image.Slim.Codec)))]
 			x.Digest, x.Size, x.DiffID, x.Unpacked = b.Digest, b.Size, l.Lock.DiffID, l.Lock.Unpacked
 		}
 		d.Layers = append(d.Layers, x)
@@ -53,6 +55,12 @@ func (p *Plan) Text() string {
 	fmt.Fprintf(&b, "image %s (%s), created %s\n", d.Image, d.Platform, d.Created)
 	if f := p.Lock.Derived; f.CUDA != "" {
 		fmt.Fprintf(&b, "  CUDA %s, driver %s or newer (recommended %s), SM %s\n", f.CUDA, f.Driver, f.Recommended, strings.Join(f.SM, " "))
+	}
+	if base := p.Lock.Base; base != nil {
+		fmt.Fprintf(&b, "  base %s: %s, Python %s, %s\n", base.Reference, base.System, p.Lock.Python.Full, base.Libc)
+		if len(base.Removed) > 0 {
+			fmt.Fprintf(&b, "  removed of the base: %s\n", strings.Join(base.Removed, ", "))
+		}
 	}
 	for i, l := range d.Layers {
 		size := "made by the build"

@@ -20,6 +20,10 @@ const (
 //
 // The layers have Kind, Name, Environment and Members; the rest is filled in by Make.
 func Group(li *lock.Image) []lock.Layer {
+	budget := budget
+	if li.Base != nil { // and a few for forge's own, copied files and steps
+		budget = min(budget, 109-len(li.Base.Layers))
+	}
 	for least, n := int64(alone), buckets; ; {
 		layers := group(li, least, n)
 		if len(layers) <= budget || n == 1 && !anyLarge(li, least) {

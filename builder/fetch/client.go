@@ -41,9 +41,10 @@ type Fetcher struct {
 	st       *store.Store
 	set      Settings
 	progress func(Event)
-	mu       sync.Mutex               // of progress, users and dead
+	mu       sync.Mutex               // of progress, users, dead and passes
 	users    map[string]*url.Userinfo // by origin
 	dead     map[string]bool          // origins that do not answer
+	passes   map[string]pass          // by origin and path of a repository
 
 	once      sync.Once
 	client    *http.Transport
@@ -132,7 +133,12 @@ func (f *Fetcher) authorize(r *http.Request) {
 	}
 	f.mu.Lock()
 	user := f.users[origin(r.URL)]
+	header := f.passFor(r.URL)
 	f.mu.Unlock()
+	if header != "" {
+		r.Header.Set("Authorization", header)
+		return
+	}
 	if user != nil {
 		password, _ := user.Password()
 		r.SetBasicAuth(user.Username(), password)

@@ -244,6 +244,23 @@ func (f *Fetcher) Held(li *lock.Image) error {
 		}
 		return err
 	}
+	if b := li.Base; b != nil {
+		for _, digest := range []string{b.Index, b.Manifest, b.Config} {
+			if digest == "" {
+				continue
+			}
+			if err := look(strings.TrimPrefix(digest, "sha256:"), "manifest or config "+short(digest)+" of "+b.Reference, -1); err != nil {
+				return err
+			}
+		}
+		for _, l := range b.Layers {
+			for _, blob := range l.Blobs {
+				if err := look(strings.TrimPrefix(blob.Digest, "sha256:"), l.Name+" of "+b.Reference, blob.Size); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	if li.Debian != nil {
 		for _, d := range li.Debian.Packages {
 			if err := look(d.SHA256, path.Base(d.Path), d.Size); err != nil {

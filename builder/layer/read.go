@@ -2,6 +2,8 @@ package layer
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -28,22 +30,29 @@ const (
 // there twice with the same mode and owner are given once; any other repetition is refused.
 // The root folder is given as ".". Devices, FIFOs and sparse files are refused.
 func Read(codec Codec, r io.Reader, fn func(Header, io.Reader) error) error {
+	_, _, err := Measure(codec, r, fn)
+	return err
+}
+
+// Measure is Read that also says what the layer's tar is: its diffID, "sha256:…" of all its
+// bytes, and how many there are.
+func Measure(codec Codec, r io.Reader, fn func(Header, io.Reader) error) (diffID string, unpacked int64, err error) {
 	src := newSourceReader(r)
 	first := make([]byte, SniffSize)
 	n, err := io.ReadFull(src, first)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("reading layer: %w", err)
+		return "", 0, fmt.Errorf("reading layer: %w", err)
 	}
 	src.unread(int64(n))
 	if n == 0 {
-		return refuse("OCI-06", "", 0, "layer is empty")
+		return "", 0, refuse("OCI-06", "", 0, "layer is empty")
 	}
 	got, err := Sniff(first[:n])
 	if err != nil {
-		return err
+		return "", 0, err
 	}
 	if got != codec {
-		return refuse("OCI-06", "", 0, "layer should be %s, and is %s", q(string(codec)), got)
+		return "", 0, refuse("OCI-06", "", 0, "layer should be %s, and is %s", q(string(codec)), got)
 	}
 	var in io.Reader = src
 	switch codec {
@@ -51,17 +60,18 @@ func Read(codec Codec, r io.Reader, fn func(Header, io.Reader) error) error {
 		in = newMembers(src)
 	case Zstd:
 		if in, err = newZstdReader(src); err != nil {
-			return err
+			return "", 0, err
 		}
 	}
-	t := &tarReader{in: in, seen: map[string]kind{}}
+	h := sha256.New()
+	t := &tarReader{in: io.TeeReader(in, h), seen: map[string]kind{}}
 	for {
 		more, err := t.next(fn)
 		if err != nil {
-			return t.explain(err)
+			return "", 0, t.explain(err)
 		}
 		if !more {
-			return nil
+			return "sha256:" + hex.EncodeToString(h.Sum(nil)), t.off, nil
 		}
 	}
 }

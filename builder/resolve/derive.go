@@ -37,6 +37,14 @@ func Derive(im *recipes.Image, li *lock.Image, made []convert.Made) (lock.Derive
 			d.Compressed += p.Size
 		}
 	}
+	if li.Base != nil {
+		for _, l := range li.Base.Layers {
+			d.Unpacked += l.Unpacked
+			for _, b := range l.Blobs {
+				d.Compressed += b.Size
+			}
+		}
+	}
 	if len(glibc) > 0 {
 		highest, err := cuda.Highest(glibc...)
 		if err != nil {

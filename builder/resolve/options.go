@@ -20,6 +20,7 @@ type Options struct {
 	UpgradeBase bool     // every Debian package is chosen anew
 	Upgrade     []string // normalised names that are chosen anew
 	Env         func(string) string
+	Target      *Target // of a base image; nil: the Debian suite's
 	Progress    func(string)
 }
 

@@ -28,9 +28,9 @@ var glibcs = map[string]string{"trixie": "2.41"}
 // Python chooses the wheels of an image. before may be nil; what it holds stays unless the
 // recipe or o says otherwise.
 func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Options) (*Resolution, error) {
-	suite := im.Debian.Suite
-	version := recipes.Suites[suite]
-	res := &Resolution{Python: lock.Python{Version: version, Interpreter: "/usr/bin/python" + version}}
+	on := target(im, o)
+	version := on.Python.Version
+	res := &Resolution{Python: on.Python}
 	wants := requirements(im)
 	if len(wants) == 0 {
 		return res, nil
@@ -54,7 +54,7 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 	}
 	requires := map[string][]string{}
 	for _, name := range sortedKeys(versions) {
-		w, needs, err := x.take(ctx, name, versions[name], version, glibcs[suite])
+		w, needs, err := x.take(ctx, name, versions[name], version, on.GLIBC)
 		if err != nil {
 			return nil, err
 		}
@@ -122,9 +122,9 @@ func choose(ctx context.Context, tool *uv, url string, im *recipes.Image, wants 
 		return nil, err
 	}
 	arch := map[string]string{"linux/amd64": "x86_64", "linux/arm64": "aarch64"}[im.Platform]
-	_, glibc, _ := strings.Cut(glibcs[im.Debian.Suite], ".")
+	on := target(im, o)
 	out, err := tool.run(ctx, strings.Join(wants, "\n")+"\n", "pip", "compile", "--no-header", "--no-annotate", "--only-binary", ":all:",
-		"--python-platform", arch+"-manylinux_2_"+min(glibc, "40"), "--python-version", recipes.Suites[im.Debian.Suite], "--default-index", url,
+		"--python-platform", arch+"-"+manylinux(on.GLIBC), "--python-version", on.Python.Version, "--default-index", url,
 		"--output-file", preferences, "-")
 	if err != nil {
 		return nil, err

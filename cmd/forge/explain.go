@@ -92,7 +92,14 @@ func explain(li *lock.Image, name string) []reason {
 			}
 		}
 	}
-	for _, layer := range li.Layers {
+	all := li.Layers
+	if b := li.Base; b != nil {
+		all = append(append([]lock.Layer{}, b.Layers...), all...)
+		if name == "base" || name == b.Reference {
+			out = append(out, explainBase(li))
+		}
+	}
+	for _, layer := range all {
 		if layer.Name == name || layer.DiffID == name || strings.TrimPrefix(layer.DiffID, "sha256:") == name {
 			out = append(out, explainLayer(li, layer))
 		}
@@ -139,7 +146,7 @@ func explainDeb(li *lock.Image, d lock.Deb) reason {
 
 func explainLayer(li *lock.Image, l lock.Layer) reason {
 	r := reason{What: "layer " + l.Name, Facts: [][2]string{{"kind", l.Kind}, {"diffID", l.DiffID}, {"unpacked", megabytes(l.Unpacked)}}}
-	for _, codec := range []string{"zstd", "gzip"} {
+	for _, codec := range []string{"zstd", "gzip", "tar"} {
 		if b, ok := l.Blobs[codec]; ok {
 			r.Facts = append(r.Facts, [2]string{codec, megabytes(b.Size) + " " + b.Digest})
 		}
@@ -154,6 +161,23 @@ func explainLayer(li *lock.Image, l lock.Layer) reason {
 			r.Facts = append(r.Facts, [2]string{"holds", d.Name + " " + d.Version})
 		}
 	}
+	return r
+}
+
+func explainBase(li *lock.Image) reason {
+	b := li.Base
+	r := reason{What: "base " + b.Reference, Facts: [][2]string{{"manifest", b.Manifest}, {"system", b.System}, {"python", li.Python.Full + " " + li.Python.Interpreter},
+		{"libraries", fmt.Sprintf("%s, GLIBCXX %s, %s", b.Libc, or(b.Libstdcxx, "none"), or(b.Libz, "no libz"))}}}
+	if b.Index != "" {
+		r.Facts = append(r.Facts, [2]string{"index", b.Index})
+	}
+	for _, name := range b.Removed {
+		r.Facts = append(r.Facts, [2]string{"removed", "variable " + name + ": it decides what programs load, is set from facts, or looks like a secret"})
+	}
+	for _, l := range b.Layers {
+		r.Facts = append(r.Facts, [2]string{"layer", l.Name + ", " + megabytes(l.Unpacked) + " unpacked"})
+	}
+	r.Because = []string{"recipe → base \"image\""}
 	return r
 }
 
@@ -224,6 +248,9 @@ func knownNames(li *lock.Image) []string {
 	}
 	for _, l := range li.Layers {
 		names = append(names, l.Name)
+	}
+	if li.Base != nil {
+		names = append(names, "base")
 	}
 	return names
 }

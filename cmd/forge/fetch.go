@@ -76,7 +76,7 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 				return err
 			}
 			count++
-			bytes += a.size
+			bytes += max(a.size, 0)
 		}
 	}
 	if t.json {
@@ -93,6 +93,7 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 type artifact struct {
 	wheel *lock.Wheel
 	deb   *lock.Deb
+	base  string // digest of a base's document or layer
 	name  string // of its file
 	sum   string
 	size  int64
@@ -100,6 +101,18 @@ type artifact struct {
 
 func artifacts(li *lock.Image) []artifact {
 	var out []artifact
+	if b := li.Base; b != nil {
+		for _, digest := range []string{b.Index, b.Manifest, b.Config} {
+			if digest != "" {
+				out = append(out, artifact{base: digest, name: "base-" + digest[7:] + ".json", sum: digest[7:], size: -1})
+			}
+		}
+		for _, l := range b.Layers {
+			for _, blob := range l.Blobs {
+				out = append(out, artifact{base: blob.Digest, name: "base-" + blob.Digest[7:], sum: blob.Digest[7:], size: blob.Size})
+			}
+		}
+	}
 	for i := range li.Wheels {
 		w := &li.Wheels[i]
 		out = append(out, artifact{wheel: w, name: w.File, sum: w.SHA256, size: w.Size})
@@ -154,7 +167,7 @@ func (w *workshop) take(from string, a artifact) error {
 		return err
 	}
 	defer p.Abort() // nothing after Commit
-	if _, err := io.Copy(p, io.LimitReader(f, a.size+1)); err != nil {
+	if _, err := io.Copy(p, io.LimitReader(f, limit(a)+1)); err != nil {
 		return fmt.Errorf("taking %q: %w", from, err)
 	}
 	if _, err := p.Commit(a.sum); err != nil {
@@ -163,12 +176,25 @@ func (w *workshop) take(from string, a artifact) error {
 	return nil
 }
 
+// limit bounds a file of a folder; the lock does not say how large a base's documents are.
+func limit(a artifact) int64 {
+	if a.size < 0 {
+		return 8 << 20
+	}
+	return a.size
+}
+
 // download gets an artifact into the store; nothing is asked when it is there.
 func (w *workshop) download(ctx context.Context, im *recipes.Image, li *lock.Image, a artifact) error {
 	var err error
-	if a.wheel != nil {
+	switch {
+	case a.base != "" && a.size < 0:
+		_, err = w.fetcher.Manifest(ctx, im.Base, w.file.Dir, a.base)
+	case a.base != "":
+		_, err = w.fetcher.Blob(ctx, im.Base, w.file.Dir, a.base, a.size)
+	case a.wheel != nil:
 		_, err = w.fetcher.Wheel(ctx, *a.wheel, im, w.file.Dir)
-	} else {
+	default:
 		_, err = w.fetcher.Deb(ctx, *a.deb, im, li.Debian)
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/builder/base"
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/builder/layer"
 	"github.com/forge-build/forge/builder/resolve"
@@ -149,7 +150,14 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	if li.Init, err = builder.LockInit(im.Platform); err != nil {
 		return nil, err
 	}
-	w.t.say("%s: choosing Debian packages", im.Name)
+	var below *base.Image
+	if im.Base != nil {
+		if below, err = w.base(ctx, im, li, &ro); err != nil {
+			return nil, err
+		}
+	} else {
+		w.t.say("%s: choosing Debian packages", im.Name)
+	}
 	if li.Debian, err = resolve.Debian(ctx, im, before, ro); err != nil {
 		return nil, err
 	}
@@ -161,6 +169,11 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	li.Wheels, li.Python = chosen.Wheels, chosen.Python
 	for _, n := range chosen.Notes {
 		w.t.say("%s: note: %s", im.Name, n)
+	}
+	if below != nil {
+		if err := below.Twice(append([]lock.Wheel{}, li.Wheels...)); err != nil {
+			return nil, err
+		}
 	}
 	co := w.convertOptions(im, true)
 	co.Again = o.check
@@ -181,11 +194,32 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 		}
 		made = append(made, compiled...)
 	}
+	if below != nil {
+		if err := resolve.Fits(below, made, w.store); err != nil {
+			return nil, err
+		}
+	}
 	if li.Derived, err = resolve.Derive(im, li, made); err != nil {
 		return nil, err
 	}
 	li.Created = created(before, li, time.Now())
 	return li, nil
+}
+
+// base reads the image that lies below, and makes it what wheels are chosen for.
+func (w *workshop) base(ctx context.Context, im *recipes.Image, li *lock.Image, ro *resolve.Options) (*base.Image, error) {
+	w.t.say("%s: reading the base %s", im.Name, im.Base.From)
+	b, err := base.Read(ctx, im, base.Options{Store: w.store, Fetch: w.fetcher, Dir: w.file.Dir, Progress: ro.Progress})
+	if err != nil {
+		return nil, err
+	}
+	w.t.say("%s: the base is %s: Python %s (%s), %s, manifest %s", im.Name, or(b.Lock.System, "a system without a name"), b.Python.Full, b.Python.Interpreter, b.Lock.Libc, b.Lock.Manifest)
+	if len(b.Lock.Removed) > 0 {
+		w.t.say("%s: the base's variables %s are removed", im.Name, strings.Join(b.Lock.Removed, ", "))
+	}
+	li.Base = &b.Lock
+	ro.Target = &resolve.Target{Python: b.Python, GLIBC: b.GLIBC()}
+	return b, nil
 }
 
 // created keeps the time of a lock that says the same, so that locking again

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/builder/base"
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/builder/resolve"
 	"github.com/forge-build/forge/recipes"
@@ -67,6 +68,7 @@ func exitCode(err error) int {
 		uv          *resolve.UVError
 		input       *resolve.InputError
 		edited      *builder.LockError
+		unfit       *base.UnfitError
 		usage       usageError
 		stale       staleError
 		difference  differenceError
@@ -75,7 +77,7 @@ func exitCode(err error) int {
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &diagnostics), errors.As(err, &invalid), errors.As(err, &format), errors.As(err, &settings),
-		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference):
+		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &unfit), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference):
 		return exitRecipe
 	}
 	return exitFailure

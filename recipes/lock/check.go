@@ -106,6 +106,9 @@ func (b *Base) check() error {
 		if err := layer.check(nil); err != nil {
 			return fmt.Errorf("layer %d: %w", i, err)
 		}
+		if len(layer.Blobs) != 1 {
+			return fmt.Errorf("layer %d: it has %d blobs, one is due", i, len(layer.Blobs))
+		}
 	}
 	return nil
 }

@@ -51,6 +51,8 @@ func (im *Image) facts() map[string]string {
 	}
 	if im.Base != nil {
 		m["base"] = im.Base.Manifest
+		m["base libraries"] = fmt.Sprintf("%s, libstdc++ %s, libz %s", im.Base.Libc, im.Base.Libstdcxx, im.Base.Libz)
+		m["base variables"] = fmt.Sprint(im.Base.Env)
 	}
 	return m
 }
@@ -83,6 +85,11 @@ func (im *Image) wheels() map[string]string {
 
 func (im *Image) layers() map[string]string {
 	m := map[string]string{}
+	if im.Base != nil {
+		for _, l := range im.Base.Layers {
+			m["layer "+l.Name] = l.DiffID
+		}
+	}
 	for _, l := range im.Layers {
 		m["layer "+l.Name] = l.DiffID
 		for _, codec := range slices.Sorted(maps.Keys(l.Blobs)) {

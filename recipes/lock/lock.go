@@ -86,16 +86,21 @@ type Deb struct {
 	Dropped      []string `json:"dropped,omitempty"` // dependencies that only scripts need: "tzdata: …"
 }
 
-// Base is an image that lies below, resolved to the platform.
+// Base is an image that lies below, resolved to the platform. Its reference is the recipe's
+// own, a name that says where the bytes may be had; which they are, the digests say.
 type Base struct {
-	Reference string   `json:"reference"`       // as the recipe says it
-	Index     string   `json:"index,omitempty"` // sha256:… when the reference was an index
-	Manifest  string   `json:"manifest"`        // sha256:…
-	Config    string   `json:"config"`          // sha256:…
-	Layers    []Layer  `json:"layers"`
-	Env       []string `json:"env,omitempty"`     // what is kept
-	Removed   []string `json:"removed,omitempty"` // names of variables that are not
-	Libc      string   `json:"libc,omitempty"`
+	Reference string   `json:"reference"`           // as the recipe says it
+	Index     string   `json:"index,omitempty"`     // sha256:… when the reference was an index
+	Manifest  string   `json:"manifest"`            // sha256:…
+	Config    string   `json:"config"`              // sha256:…
+	System    string   `json:"system,omitempty"`    // os-release's PRETTY_NAME
+	Libc      string   `json:"libc"`                // "glibc 2.41"
+	Libstdcxx string   `json:"libstdcxx,omitempty"` // highest GLIBCXX_ that it has: "3.4.33"; empty: no libstdc++.so.6
+	Libz      string   `json:"libz,omitempty"`      // file of libz.so.1: "libz.so.1.3.1"; empty: none
+	CA        string   `json:"ca,omitempty"`        // its bundle of certificate authorities, absolute
+	Env       []string `json:"env,omitempty"`       // what is kept, sorted
+	Removed   []string `json:"removed,omitempty"`   // names of variables that are not, sorted
+	Layers    []Layer  `json:"layers"`              // the lowest first
 }
 
 // Layer names one layer of the image by what it is made of and by its bytes.
@@ -126,7 +131,7 @@ type Derived struct {
 	PTX         []string `json:"ptx,omitempty"`
 	Torch       string   `json:"torch,omitempty"`   // what torch/version.py says: "2.9.1+cu128"
 	GLIBC       string   `json:"glibc,omitempty"`   // highest GLIBC_x.y that a locked file needs
-	Compressed  int64    `json:"compressed"`        // bytes of wheels and debs
+	Compressed  int64    `json:"compressed"`        // bytes of wheels, debs and a base's layers
 	Unpacked    int64    `json:"unpacked"`          // bytes of all layers' tars
 	Removed     int64    `json:"removed,omitempty"` // bytes that slim left out
 }

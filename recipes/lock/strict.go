@@ -13,6 +13,10 @@ import (
 // maxDepth bounds the nesting of a lock; a real one is six deep.
 const maxDepth = 100
 
+// StrictJSON refuses a document that two JSON readers could understand differently: a key
+// twice in one object, nesting deeper than 100, invalid UTF-8, anything after the value.
+func StrictJSON(raw []byte) error { return strict(raw) }
+
 // strict reads raw token by token before encoding/json sees it, because that
 // package merges duplicate keys, matches names in any case and stops after the
 // first document. It returns an error for a duplicate key, nesting deeper than

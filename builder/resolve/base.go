@@ -1,0 +1,91 @@
+package resolve
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/forge-build/forge/builder/base"
+	"github.com/forge-build/forge/builder/convert"
+	"github.com/forge-build/forge/builder/layer"
+	"github.com/forge-build/forge/builder/store"
+	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/lock"
+)
+
+// Target is what wheels are chosen for.
+type Target struct {
+	Python lock.Python
+	GLIBC  string // "2.41": no wheel for a newer one is taken
+}
+
+// target is a base image's, or that of the Debian suite.
+func target(im *recipes.Image, o Options) Target {
+	if o.Target != nil {
+		return *o.Target
+	}
+	version := recipes.Suites[im.Debian.Suite]
+	return Target{lock.Python{Version: version, Interpreter: "/usr/bin/python" + version}, glibcs[im.Debian.Suite]}
+}
+
+// manylinux is the newest platform that uv knows and that runs on a glibc.
+// Source: uv pip compile --python-platform: manylinux_2_17, 2_28, 2_31 to 2_40.
+func manylinux(glibc string) string {
+	minor := 0
+	if _, err := fmt.Sscanf(glibc, "2.%d", &minor); err != nil {
+		return "manylinux_2_17"
+	}
+	switch {
+	case minor < 28:
+		minor = 17
+	case minor < 31:
+		minor = 28
+	}
+	return fmt.Sprintf("manylinux_2_%d", min(minor, 40))
+}
+
+// Fits compares what the made wheels need of the system with what a base image has.
+func Fits(b *base.Image, made []convert.Made, s *store.Store) error {
+	var n base.Needs
+	needed := map[string]bool{}
+	for _, m := range made {
+		if m.Layer.Kind != "wheels" {
+			continue
+		}
+		if newer(m.GLIBC, n.GLIBC) {
+			n.GLIBC = m.GLIBC
+		}
+		f, _, err := s.Open(m.Index)
+		if err != nil {
+			return err
+		}
+		ix, err := layer.DecodeIndex(f)
+		_ = f.Close() // only read
+		if err != nil {
+			return err
+		}
+		for _, e := range ix.Entries {
+			if e.ELF == nil {
+				continue
+			}
+			for _, lib := range e.ELF.Needed {
+				needed[lib] = needed[lib] || lib == "libstdc++.so.6" || lib == "libz.so.1"
+			}
+		}
+	}
+	for lib, ours := range needed {
+		if ours {
+			n.Libraries = append(n.Libraries, lib)
+		}
+	}
+	sort.Strings(n.Libraries)
+	return b.Fits(n)
+}
+
+// newer compares glibc versions; empty is oldest.
+func newer(a, b string) bool {
+	var x, y int
+	_, _ = fmt.Sscanf(strings.TrimPrefix(a, "2."), "%d", &x) // empty stays 0
+	_, _ = fmt.Sscanf(strings.TrimPrefix(b, "2."), "%d", &y)
+	return x > y || b == "" && a != ""
+}
