@@ -12,19 +12,21 @@ LDFLAGS   := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 INITFLAGS := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 EXAMPLE   ?= pytorch-cuda
 
-.PHONY: image build setup test fuzz lint bench clean
+.PHONY: image build build-forge setup test fuzz lint bench clean
 
 image: build setup
 	examples/build $(EXAMPLE)
 
 # forge, forge-init for each platform that an image can have, and on Linux the
 # daemon that `--builder embedded` starts, all from this go.mod.
-build:
+build: build-forge
+	@if [ "$$($(GO) env GOOS)" = linux ]; then set -x; $(GO) build -trimpath -ldflags="-s -w -X github.com/moby/buildkit/version.Version=$$($(GO) list -m -f '{{.Version}}' github.com/moby/buildkit)" -o bin/buildkitd github.com/moby/buildkit/cmd/buildkitd; fi
+
+build-forge:
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags='$(LDFLAGS)' -o bin/forge ./cmd/forge
 	GOFLAGS= GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GO) build $(INITFLAGS) -o bin/forge-init-linux-amd64 ./cmd/forge-init
 	GOFLAGS= GOOS=linux GOARCH=arm64 GOARM64=v8.0 $(GO) build $(INITFLAGS) -o bin/forge-init-linux-arm64 ./cmd/forge-init
-	@if [ "$$($(GO) env GOOS)" = linux ]; then set -x; $(GO) build -trimpath -ldflags="-s -w -X github.com/moby/buildkit/version.Version=$$($(GO) list -m -f '{{.Version}}' github.com/moby/buildkit)" -o bin/buildkitd github.com/moby/buildkit/cmd/buildkitd; fi
 
 # What a build needs from the distribution. An ordinary user can do without:
 # images in which nothing is executed need no runc.
