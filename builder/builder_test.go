@@ -122,6 +122,40 @@ func TestTheLayoutIsAValidImage(t *testing.T) {
 	}
 }
 
+// A pod's command takes the place of ENTRYPOINT and empties CMD, its args take the place of
+// CMD alone. Source: Kubernetes, "Define a Command and Arguments for a Container".
+func TestAPodsArgsKeepTheCheckAndItsCommandSkipsIt(t *testing.T) {
+	_, im, li := scratch(t)
+	im.Entrypoint, im.Command = []string{"python", "serve.py"}, []string{"--port", "8080"}
+	p, err := New(im, li)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := p.Config.Config
+	pod := func(command, args []string) string {
+		switch {
+		case command != nil:
+			return strings.Join(append(append([]string{}, command...), args...), " ")
+		case args != nil:
+			return strings.Join(append(append([]string{}, c.Entrypoint...), args...), " ")
+		}
+		return strings.Join(append(append([]string{}, c.Entrypoint...), c.Cmd...), " ")
+	}
+	for _, row := range []struct {
+		name          string
+		command, args []string
+		want          string
+	}{
+		{"neither", nil, nil, "/usr/lib/forge/init -- python serve.py --port 8080"},
+		{"args", nil, []string{"bash"}, "/usr/lib/forge/init -- bash"},
+		{"command", []string{"bash"}, nil, "bash"},
+	} {
+		if got := pod(row.command, row.args); got != row.want {
+			t.Errorf("%s: the pod runs %q, want %q", row.name, got, row.want)
+		}
+	}
+}
+
 func TestTheDigestDependsOnNothingButTheInputs(t *testing.T) {
 	b, im, li := scratch(t)
 	want := build(t, b, im, li).Digest

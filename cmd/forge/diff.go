@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -54,10 +56,33 @@ func runDiff(t *terminal, o diffOptions, a, b string) error {
 		return t.document(d)
 	}
 	for _, c := range d.Changes {
-		t.result("%s", c)
+		if !codecOf.MatchString(c.What) {
+			t.result("%s", lock.Change{What: c.What, Was: readable(c.What, c.Was), Is: readable(c.What, c.Is)})
+		}
 	}
 	t.result("%d of %d layers are shared: %s of %s need not move", d.Shared.Layers, d.Shared.Of, megabytes(d.Shared.Bytes), megabytes(d.Shared.Bytes+d.Shared.New))
 	return nil
+}
+
+var (
+	codecOf = regexp.MustCompile(`^layer .* (gzip|zstd)$`) // the layer's own line says that it differs
+	digest  = regexp.MustCompile(`(sha256:[0-9a-f]{12})[0-9a-f]{52}`)
+	inBytes = regexp.MustCompile(`^([0-9]+)$|\b([0-9]+) bytes$`)
+)
+
+// readable shortens digests and writes sizes as people compare them; --json has both in full.
+func readable(what, value string) string {
+	value = digest.ReplaceAllString(value, "$1")
+	if !strings.HasPrefix(what, "layer ") && what != "compressed" && what != "unpacked" && what != "removed" {
+		return value
+	}
+	return inBytes.ReplaceAllStringFunc(value, func(s string) string {
+		n, err := strconv.ParseInt(strings.TrimSuffix(s, " bytes"), 10, 64)
+		if err != nil {
+			return s
+		}
+		return megabytes(n)
+	})
 }
 
 func compare(o diffOptions, a, b string) (*difference, error) {
