@@ -32,7 +32,7 @@ import (
 var clock = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 // key is a fresh key, made some days before the clock.
-func key(t *testing.T) *openpgp.Entity {
+func key(t testing.TB) *openpgp.Entity {
 	t.Helper()
 	e, err := openpgp.NewEntity("test", "", "test@forge.test", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, Time: func() time.Time { return clock.AddDate(0, -1, 0) }})
 	if err != nil {
