@@ -101,6 +101,7 @@ func TestDEB02(t *testing.T) {
 		{"a link", []part{ok, symlink("./postinst", "/bin/sh")}, "DEB-02", `"postinst" of type`},
 		{"an unknown file", []part{ok, file("./preload.so", "x")}, "DEB-02", `holds "preload.so"`},
 		{"a folder", []part{ok, dir("./sub/")}, "DEB-02", `holds "sub"`},
+		{"a folder that nobody may enter", []part{ok, {name: "./sub/", flag: TypeDir, patch: mode0}}, "DEB-02", `holds "sub"`},
 		{"a device", []part{ok, {name: "./control2", flag: '3'}}, "TAR-04", "has type"},
 		{"no control file", []part{file("./md5sums", "")}, "DEB-02", "no control file"},
 		{"an empty control file", []part{file("./control", "")}, "DEB-02", "empty"},
@@ -133,6 +134,17 @@ func TestDEB03(t *testing.T) {
 	x, err := unpack(t, pkg("aa", part{name: "./opt/", flag: TypeDir, mode: 0o10000}, part{name: "./opt/d/", flag: TypeDir, mode: 0}))
 	if err == nil {
 		t.Errorf("%+v", x.entries["opt"])
+	}
+}
+
+// mode0 is what dpkg's CVE-2025-6297 could not remove again.
+func mode0(h []byte) { copy(h[100:108], "0000000\x00") }
+
+// A folder without any permission is only a number in a layer.
+func TestDEB03ModesStayInTheLayer(t *testing.T) {
+	x := mustUnpack(t, pkg("aa", part{name: "./opt/d/", flag: TypeDir, patch: mode0}, file("./opt/d/x", "1")))
+	if e := x.entries["opt/d"]; e.Type != TypeDir || e.Mode != 0 || x.content["opt/d/x"] != "1" {
+		t.Errorf("%+v", e)
 	}
 }
 
@@ -181,12 +193,19 @@ func TestTAR(t *testing.T) {
 		{"another PAX size", []part{pax('x', "size=3"), file("./x", "hello")}, "TAR-01", "PAX size 3, header size 5"},
 		{"a broken PAX length", []part{{name: "p", flag: 'x', body: "99 path=a\n"}, file("./x", "")}, "TAR-01", "malformed"},
 		{"global PAX records", []part{pax('g', "path=a"), file("./x", "")}, "TAR-01", "global"},
+		{"a PAX record after a GNU name", []part{long('L', "./x"), pax('x', "path=a"), file("./x", "")}, "TAR-01", "more than one name"},
+		{"global PAX sizes", []part{pax('g', "size=3"), file("./x", "")}, "TAR-01", "global"},
+		{"a NUL in another PAX value", []part{pax('x', "linkpath=a\x00b"), symlink("./x", "y")}, "TAR-01", "value"},
 		{"a GNU name after PAX", []part{pax('x', "path=a"), long('L', "./x"), file("./x", "")}, "TAR-01", "more than one name"},
 		{"two GNU names", []part{long('L', "./x"), long('L', "./x"), file("./x", "")}, "TAR-01", "more than one name"},
 		{"a GNU name that begins otherwise", []part{long('L', "./etc/passwd"), file("./x", "")}, "TAR-01", "does not begin with"},
 		{"a name without its entry", []part{long('L', "./x")}, "TAR-01", "entry that is missing"},
 
 		{"a file below a link", []part{symlink("./a", "/etc"), file("./a/b", "")}, "TAR-02", "no folder"},
+		{"a file below a chain of links", []part{symlink("./a", "b"), symlink("./b", "/etc"), file("./a/c", "")}, "TAR-02", "no folder"},
+		{"a file below a link to the root", []part{symlink("./a", "/"), file("./a/etc/passwd", "")}, "TAR-02", "no folder"},
+		{"a link whose name ends with a slash", []part{symlink("./a/", "b")}, "TAR-01", "empty part"},
+		{"a file whose name ends with a slash", []part{file("./a/", "x")}, "TAR-01", "empty part"},
 		{"a file below a file", []part{file("./a", ""), file("./a/b", "")}, "TAR-02", "no folder"},
 		{"a hard link that leaves", []part{hardlink("./a", "../../etc/passwd")}, "TAR-02", "has the part .."},
 		{"a hard link to an absolute path", []part{hardlink("./a", "/etc/passwd")}, "TAR-02", "is absolute"},
@@ -199,6 +218,8 @@ func TestTAR(t *testing.T) {
 		{"a folder with content", []part{{name: "./d/", flag: TypeDir, body: strings.Repeat("x", 512)}}, "TAR-03", "has size 512"},
 		{"a symbolic link with content", []part{{name: "./a", flag: TypeSymlink, link: "b", body: "x"}}, "TAR-03", "has size 1"},
 		{"a hard link with content", []part{file("./b", ""), {name: "./a", flag: TypeHardlink, link: "./b", body: "x"}}, "TAR-03", "has size 1"},
+		{"a hidden entry in a folder", []part{{name: "./d/", flag: TypeDir, body: string(file("./hidden.txt", "").bytes())}}, "TAR-03", "has size 512"},
+		{"a hidden entry in a link", []part{{name: "./l", flag: TypeSymlink, link: "x", body: string(file("./hidden.txt", "").bytes())}}, "TAR-03", "has size 512"},
 		{"padding that is content", []part{{name: "./a", body: "x" + strings.Repeat("\x00", 510) + "y", size: 1, bare: true}}, "TAR-03", "padding"},
 
 		{"a character device", []part{{name: "./a", flag: '3'}}, "TAR-04", "type"},
@@ -213,6 +234,8 @@ func TestTAR(t *testing.T) {
 		{"an old sparse file", []part{{name: "./a", flag: 'S', magic: "ustar  \x00"}}, "TAR-04", "type"},
 		{"a sparse file's extension", []part{{name: "./a", magic: "ustar  \x00", patch: func(h []byte) { h[386] = '1' }}}, "TAR-04", "sparse"},
 		{"a PAX sparse file", []part{pax('x', "GNU.sparse.major=1"), file("./a", "")}, "TAR-04", "sparse"},
+		{"a PAX sparse file of 0.0", []part{pax('x', "GNU.sparse.size=1073741824", "GNU.sparse.numblocks=1"), file("./a", "")}, "TAR-04", "sparse"},
+		{"a PAX sparse file by its real size", []part{pax('x', "SCHILY.realsize=9"), file("./a", "")}, "TAR-04", "sparse"},
 		{"a PAX sparse file of 0.1", []part{pax('x', "GNU.sparse.map=0,1"), file("./a", "")}, "TAR-04", "sparse"},
 
 		{"a path twice", []part{file("./a", "1"), file("./a", "2")}, "TAR-05", "twice"},
@@ -224,6 +247,10 @@ func TestTAR(t *testing.T) {
 		{"a negative time", []part{{name: "./a", patch: func(h []byte) { copy(h[136:148], "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff") }}}, "TAR-05", "time is no number"},
 		{"a time after the year 9999", []part{{name: "./a", patch: func(h []byte) { copy(h[136:148], "\x80\x00\x00\x00\x00\x00\x00\xff\x00\x00\x00\x00") }}}, "TAR-05", "time"},
 		{"a capability", []part{pax('x', "SCHILY.xattr.security.capability=x"), file("./a", "")}, "TAR-05", "extended attribute"},
+		{"a user's extended attribute", []part{pax('x', "SCHILY.xattr.user.x=y"), file("./a", "")}, "TAR-05", "extended attribute"},
+		{"another tool's extended attribute", []part{pax('x', "LIBARCHIVE.xattr.user.x=eQ"), file("./a", "")}, "TAR-05", "extended attribute"},
+		{"a PAX owner beyond 32 bits", []part{pax('x', "uid=4294967296"), file("./a", "")}, "TAR-05", "owner"},
+		{"a negative PAX time", []part{pax('x', "mtime=-1"), file("./a", "")}, "TAR-05", "value"},
 		{"an ACL", []part{pax('x', "SCHILY.acl.access=x"), file("./a", "")}, "TAR-05", "extended attribute"},
 		{"an unknown record", []part{pax('x', "FOO.bar=x"), file("./a", "")}, "TAR-05", "not known"},
 		{"an unknown format", []part{{name: "./a", magic: "ustar\x0099"}}, "TAR-05", "format"},
@@ -231,6 +258,15 @@ func TestTAR(t *testing.T) {
 		t.Run(row.id+" "+row.name, func(t *testing.T) {
 			refused(t, read(pkg("aa", row.parts...)), row.id, row.words)
 		})
+	}
+}
+
+// Every letter that could be a type and is none that forge takes.
+func TestTAR04Types(t *testing.T) {
+	for flag := byte('A'); flag <= 'Z'; flag++ {
+		if flag != 'K' && flag != 'L' {
+			refused(t, read(pkg("aa", part{name: "./a", flag: flag})), "TAR-04", "type")
+		}
 	}
 }
 
@@ -303,6 +339,9 @@ func TestCMP01(t *testing.T) {
 		{"gzip with a header's CRC", ".gz", change(g, 3, 2)},
 		{"gzip with reserved flags", ".gz", change(g, 3, 0x80)},
 		{"gzip with block type 3", ".gz", change(g, 10, 6)},
+		{"gzip with a stored block whose lengths disagree", ".gz", deflating(0x01, 5, 0, 0, 0, 'h', 'e', 'l', 'l', 'o')},
+		{"gzip with an incomplete code", ".gz", deflating(0x05, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00)},
+		{"gzip with a distance before the start", ".gz", deflating(0x4b, 0x04, 0x12, 0x00)},
 		{"xz of two streams", ".xz", join(x, x)},
 		{"xz with padding", ".xz", join(x, make([]byte, 4))},
 		{"xz with something after it", ".xz", append(bytes.Clone(x), 1, 2, 3, 4)},
@@ -330,6 +369,11 @@ func TestCMP01(t *testing.T) {
 			refused(t, read(join([]byte(arMagic), version, arMember("control.tar"+row.ending, row.data), dataM)), "CMP-01", "")
 		})
 	}
+}
+
+// deflating is a gzip member around raw deflate bytes.
+func deflating(deflate ...byte) []byte {
+	return join([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), deflate, make([]byte, 8))
 }
 
 // dictionary makes the first block of an xz stream ask for a dictionary of 4 GiB.

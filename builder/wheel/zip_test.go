@@ -238,6 +238,18 @@ func TestZip(t *testing.T) {
 		{"ZIP-04 second name", "ZIP-04", func(a *archive) {
 			a.central[0].extra = extraField(0x7075, append([]byte{1, 0, 0, 0, 0}, "demo/evil.py"...)...)
 		}},
+		{"ZIP-04 second name twice", "ZIP-04", func(a *archive) {
+			f := extraField(0x7075, append([]byte{1, 0, 0, 0, 0}, name...)...)
+			a.both(0, func(r *record) { r.extra = append(bytes.Clone(f), f...) })
+		}},
+		{"ZIP-04 ZIP64 field twice in the local header", "ZIP-04", func(a *archive) {
+			r := &a.local[0]
+			f := zip64Field(uint64(r.usize), uint64(r.csize))
+			r.extra = append(bytes.Clone(f), f...)
+		}},
+		{"ZIP-04 offset of the first entry into the second", "ZIP-10", func(a *archive) {
+			a.central[0].offset = int64(lenLocal + len(a.local[0].name) + len(a.local[0].data))
+		}},
 		{"ZIP-04 unknown extra field", "ZIP-04", func(a *archive) { a.central[0].extra = extraField(0x9999, 1) }},
 		{"ZIP-04 extra field cut off", "ZIP-04", func(a *archive) { a.central[0].extra = []byte{0x55, 0x54, 9, 0, 1} }},
 		{"ZIP-04 half an extra field", "ZIP-04", func(a *archive) { a.local[0].extra = []byte{0x55} }},
@@ -272,6 +284,9 @@ func TestZip(t *testing.T) {
 		{"ZIP-06 flag 0x20", "ZIP-06", func(a *archive) { a.both(0, func(r *record) { r.flags = 0x20 }) }},
 		{"ZIP-06 flag 0x40", "ZIP-06", func(a *archive) { a.both(0, func(r *record) { r.flags = 0x40 }) }},
 		{"ZIP-06 flag 0x2000, masked headers", "ZIP-06", func(a *archive) { a.both(0, func(r *record) { r.flags = 0x2000 }) }},
+		{"ZIP-06 local flag 0x20 only", "ZIP-06", func(a *archive) { a.local[0].flags = 0x20 }},
+		{"ZIP-06 local flag 0x40 only", "ZIP-06", func(a *archive) { a.local[0].flags = 0x40 }},
+		{"ZIP-06 central flag 0x1 only", "ZIP-06", func(a *archive) { a.central[0].flags = 1 }},
 		{"ZIP-06 flags differ", "ZIP-06", func(a *archive) { a.local[0].flags = flagUTF8 }},
 		{"ZIP-06 local flag 0x1 only", "ZIP-06", func(a *archive) { a.local[0].flags = 1 }},
 		{"ZIP-06 method differs", "ZIP-06", func(a *archive) { a.local[0].method = Stored }},
