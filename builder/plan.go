@@ -25,6 +25,7 @@ type Plan struct {
 	Layers []PlannedLayer // in the order of the image, the lowest first
 	Config v1.ConfigFile  // without RootFS and with one History entry for each layer
 	Start  start.Config
+	Steps  string // "sha256:…" of the LLB of its runs and tests; empty without any
 }
 
 // PlannedLayer is one layer of a plan.
@@ -87,7 +88,8 @@ func New(im *recipes.Image, li *lock.Image) (*Plan, error) {
 	for _, l := range p.Layers {
 		p.Config.History = append(p.Config.History, v1.History{Created: v1.Time{Time: created}, CreatedBy: "forge: " + l.Name, Comment: p.comment(l)})
 	}
-	return p, nil
+	p.Steps, err = p.steps()
+	return p, err
 }
 
 func (p *Plan) add(l PlannedLayer) { p.Layers = append(p.Layers, l) }

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -135,6 +136,31 @@ func testLLB(p *Plan, digest string, t recipes.Test) llb.State {
 	root := llb.OCILayout("forge/"+p.Image.Name+"@"+digest, llb.OCIStore("", "forge"), llb.WithCustomName("image "+p.Image.Name))
 	opts := append(inImage(p, t.Env), llb.Args(t.Command), llb.WithCustomName("test "+t.Name), llb.AddEnv("FORGE_TEST", t.Name))
 	return root.Run(opts...).Root()
+}
+
+// steps is the digest of the LLB of a plan's runs and tests. Zeros stand for the digests of
+// the images that they run in, which a plan cannot know.
+func (p *Plan) steps() (string, error) {
+	zeros := "sha256:" + strings.Repeat("0", 64)
+	var states []llb.State
+	for i := range p.Image.Runs {
+		states = append(states, runLLB(p, zeros, &p.Image.Runs[i]))
+	}
+	for _, t := range p.Image.Tests {
+		states = append(states, testLLB(p, zeros, t))
+	}
+	if len(states) == 0 {
+		return "", nil
+	}
+	var all []byte
+	for _, s := range states {
+		def, err := s.Marshal(context.Background(), llb.Platform(ocispecs.Platform{OS: "linux", Architecture: p.Config.Architecture}))
+		if err != nil {
+			return "", fmt.Errorf("planning image %q: %w", p.Image.Name, err)
+		}
+		all = append(all, bytes.Join(def.Def, nil)...)
+	}
+	return "sha256:" + sumOf(all), nil
 }
 
 // inImage are the options of a step in an image's root: its user and variables, no network.

@@ -17,6 +17,7 @@ type Document struct {
 	Layers   []DocumentLayer `json:"layers"`
 	Config   v1.Config       `json:"config"`
 	Tests    []string        `json:"tests,omitempty"`
+	Steps    string          `json:"steps,omitempty"` // digest of the LLB of runs and tests, the image's own digest left open
 }
 
 // DocumentLayer is one layer of a Document; what depends on the recipe's files has no digest
@@ -33,7 +34,7 @@ type DocumentLayer struct {
 
 // Document returns the plan for programs.
 func (p *Plan) Document() Document {
-	d := Document{Image: p.Image.Name, Platform: p.Image.Platform, Created: p.Lock.Created, Config: p.Config.Config}
+	d := Document{Image: p.Image.Name, Platform: p.Image.Platform, Created: p.Lock.Created, Config: p.Config.Config, Steps: p.Steps}
 	for _, l := range p.Layers {
 		x := DocumentLayer{Kind: l.Kind, Name: l.Name, Contents: p.comment(l)}
 		if l.Lock != nil {
@@ -72,6 +73,9 @@ func (p *Plan) Text() string {
 	fmt.Fprintf(&b, "  user %s, entrypoint %s, command %s\n", d.Config.User, strings.Join(d.Config.Entrypoint, " "), strings.Join(d.Config.Cmd, " "))
 	for _, t := range p.Image.Tests {
 		fmt.Fprintf(&b, "  test %q: %s\n", t.Name, strings.Join(t.Command, " "))
+	}
+	if p.Steps != "" {
+		fmt.Fprintf(&b, "  steps' LLB, with the image's digest left open: %s\n", p.Steps)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -25,6 +25,7 @@ type buildOptions struct {
 	load    string
 	noTest  bool
 	noExec  bool
+	check   bool
 }
 
 func newBuild(t *terminal) *cobra.Command {
@@ -57,6 +58,7 @@ else: not on the machine, the builder, the time or the user.`,
 	f.StringVar(&o.load, "load", "", "bring the images into an engine of this host: "+engines)
 	f.StringVar(&o.builder, "builder", "auto", "who executes the recipe's steps: auto, embedded, none, unix:///PATH, tcp://HOST:PORT, docker-container://NAME, kube-pod://NAME")
 	f.BoolVar(&o.noTest, "no-test", false, "do not run the recipe's tests")
+	f.BoolVar(&o.check, "check", false, "build twice more from nothing, and explain the first difference (exit 2)")
 	f.BoolVar(&o.noExec, "no-exec", false, "execute nothing: refuse a recipe that needs it, and name its words")
 	return c
 }
@@ -102,6 +104,11 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 		if err != nil {
 			return fmt.Errorf("building image %q: %w", im.Name, w.allMissing(err, l.Images[im.Name]))
 		}
+		if o.check {
+			if err := same(ctx, b, w, plan, result); err != nil {
+				return err
+			}
+		}
 		if err := out.write(im, result); err != nil {
 			return err
 		}
@@ -144,6 +151,19 @@ func (t *terminal) built(name, reference string, r *builder.Result) {
 		left = fmt.Sprintf("; slim left out %s (%s)", megabytes(removed), strings.Join(rules, ", "))
 	}
 	t.say("%s: %d layers, %s%s", name, len(r.Layers), megabytes(size), left)
+}
+
+// same is a differenceError when an image is not the same each time.
+func same(ctx context.Context, b *builder.Builder, w *workshop, p *builder.Plan, r *builder.Result) error {
+	difference, err := b.Check(ctx, p, r, w.fetcherFor)
+	if err != nil {
+		return fmt.Errorf("checking image %q: %w", p.Image.Name, err)
+	}
+	if difference != "" {
+		return differenceError{fmt.Errorf("image %q is not the same each time: %s", p.Image.Name, difference)}
+	}
+	w.t.say("%s: built from nothing twice, the same each time", p.Image.Name)
+	return nil
 }
 
 // allMissing makes an error about the first file that is missing offline one about all.

@@ -22,6 +22,7 @@ type workshop struct {
 	store    *store.Store
 	settings fetch.Settings
 	fetcher  *fetch.Fetcher
+	offline  bool
 }
 
 func newWorkshop(t *terminal, file *recipes.File, offline bool) (*workshop, error) {
@@ -38,10 +39,17 @@ func newWorkshop(t *terminal, file *recipes.File, offline bool) (*workshop, erro
 		return nil, err
 	}
 	w := &workshop{t: t, file: file, store: s, settings: settings}
-	w.fetcher = fetch.New(s, settings, w.fetched)
-	w.fetcher.Offline = offline
-	w.fetcher.AskDefaultIndex = resolve.DefaultIndex(s)
+	w.offline = offline
+	w.fetcher = w.fetcherFor(s)
 	return w, nil
+}
+
+// fetcherFor brings bytes into a store, the way this host is set to.
+func (w *workshop) fetcherFor(s *store.Store) *fetch.Fetcher {
+	f := fetch.New(s, w.settings, w.fetched)
+	f.Offline = w.offline
+	f.AskDefaultIndex = resolve.DefaultIndex(s)
+	return f
 }
 
 func (w *workshop) fetched(e fetch.Event) {
