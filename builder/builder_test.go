@@ -122,6 +122,16 @@ func TestTheLayoutIsAValidImage(t *testing.T) {
 	}
 }
 
+func TestACopyOfTheWholeFolderLeavesTheOutputOut(t *testing.T) {
+	b, im, li := scratch(t)
+	b.Output = filepath.Join(b.Dir, "dist")
+	im.Copies = []recipes.Copy{{From: ".", To: "/app"}}
+	first := build(t, b, im, li)
+	if second := build(t, b, im, li); second.Digest != first.Digest {
+		t.Errorf("a second build gives %s, the first gave %s: the image holds its own output", second.Digest, first.Digest)
+	}
+}
+
 // A pod's command takes the place of ENTRYPOINT and empties CMD, its args take the place of
 // CMD alone. Source: Kubernetes, "Define a Command and Arguments for a Container".
 func TestAPodsArgsKeepTheCheckAndItsCommandSkipsIt(t *testing.T) {

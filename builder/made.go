@@ -197,6 +197,9 @@ func (b *Builder) copyLayer(p *Plan, from, to string) (lock.Layer, error) {
 		if err != nil || (skip && !d.IsDir()) {
 			return err
 		}
+		if d.IsDir() && b.isOutput(root, name) {
+			return fs.SkipDir // else a second build would hold the first
+		}
 		target := to
 		if name != from {
 			target = path.Join(to, strings.TrimPrefix(name, from+"/"))
@@ -239,6 +242,16 @@ func (b *Builder) copyLayer(p *Plan, from, to string) (lock.Layer, error) {
 	}
 	sort.SliceStable(es, func(i, j int) bool { return es[i].Path < es[j].Path })
 	return own(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
+}
+
+// isOutput says whether a folder of the recipe's is where this build writes images to.
+func (b *Builder) isOutput(root *os.Root, name string) bool {
+	here, err := root.Stat(name)
+	if err != nil || b.Output == "" {
+		return false
+	}
+	out, err := os.Stat(b.Output)
+	return err == nil && os.SameFile(here, out)
 }
 
 func ignored(root *os.Root) (*patternmatcher.PatternMatcher, error) {
