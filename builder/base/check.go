@@ -127,7 +127,7 @@ var (
 
 	pythonVersion = regexp.MustCompile(`\x00(3\.[0-9]{1,2}\.[0-9]{1,2})\+?\x00`)
 	glibcVersion  = regexp.MustCompile(`GNU C Library [^\n\x00]{0,100}release version ([0-9]+\.[0-9]+)`)
-	cxxVersion    = regexp.MustCompile(`\x00GLIBCXX_(3\.4(?:\.[0-9]{1,3})?)\x00`)
+	cxxVersion    = regexp.MustCompile(`GLIBCXX_(3\.4(?:\.[0-9]{1,3})?)\x00`)
 )
 
 // look keeps what the content of a few files says.
