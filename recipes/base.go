@@ -3,7 +3,9 @@ package recipes
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/hashicorp/hcl/v2"
@@ -46,7 +48,52 @@ func (d *decoder) debian(b *hclsyntax.Block, im *Image) {
 	if im.Debian.Mirror, at = p.text("mirror", ""); im.Debian.Mirror != "" && !regexp.MustCompile(`^https?://[^\s@]+$`).MatchString(im.Debian.Mirror) {
 		d.mistake(at, "Invalid mirror", "%+q: an http or https address without a password is due.", cut(im.Debian.Mirror))
 	}
+	if im.Debian.Snapshot, at = p.text("snapshot", ""); im.Debian.Snapshot != "" {
+		if _, err := time.Parse(time.RFC3339, im.Debian.Snapshot); err != nil {
+			d.mistake(at, "Invalid snapshot", "%+q: a time of RFC 3339 is due, as 2026-11-01T00:00:00Z.", cut(im.Debian.Snapshot))
+		}
+	}
+	d.archives(p, im)
 	p.done()
+}
+
+// suiteName is also the form of an archive's name and of its components.
+var suiteName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+
+// archives reads further archives of packages.
+func (d *decoder) archives(w *words, im *Image) {
+	for _, b := range w.blocks("archive", 1) {
+		p := d.words(b, "base.archive.")
+		a := Archive{Name: b.Labels[0]}
+		taken := a.Name == "debian" || a.Name == "debian-security" || slices.ContainsFunc(im.Debian.Archives, func(o Archive) bool { return o.Name == a.Name })
+		if taken || !suiteName.MatchString(a.Name) {
+			d.mistake(b.LabelRanges[0], "Invalid archive name", "%+q: small letters, digits, . _ and -; each archive has a name of its own, and debian and debian-security are Debian's.", cut(a.Name))
+		}
+		var at hcl.Range
+		if a.URL, at = p.text("url", ""); !regexp.MustCompile(`^https?://[^\s@?#]+$`).MatchString(a.URL) {
+			d.mistake(at, "Invalid address", "%+q: an http or https address without a password is due.", cut(a.URL))
+		}
+		if a.Key, at = p.text("key", ""); a.Key == "" {
+			d.mistake(at, "Archive without a key", `Write key = "acme.gpg": a file in the recipe's folder with the OpenPGP keys that sign the archive.`)
+		} else if _, err := readBelow(d.dir, a.Key, maxFile); err != nil {
+			d.mistake(at, "Key cannot be read", "%v.", err)
+		}
+		if a.Suite, at = p.text("suite", im.Debian.Suite); !suiteName.MatchString(a.Suite) {
+			d.mistake(at, "Invalid suite", "%+q: small letters, digits, . _ and - are due.", cut(a.Suite))
+		}
+		var places []hcl.Range
+		a.Components, places = p.list("components")
+		for i, c := range a.Components {
+			if !suiteName.MatchString(c) {
+				d.mistake(places[i], "Invalid component", "%+q: small letters, digits, . _ and - are due, as main.", cut(c))
+			}
+		}
+		if len(a.Components) == 0 {
+			a.Components = []string{"main"}
+		}
+		p.done()
+		im.Debian.Archives = append(im.Debian.Archives, a)
+	}
 }
 
 func (d *decoder) packages(names []string, at []hcl.Range) {

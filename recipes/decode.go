@@ -16,6 +16,8 @@ type decoder struct {
 	dir    string
 	diags  hcl.Diagnostics
 	places map[string]hcl.Range
+	read   int64 // bytes of files that were read: one budget for the whole image
+	hashed int64 // bytes of wheels that were hashed
 }
 
 func (d *decoder) mistake(at hcl.Range, summary, format string, args ...any) {
@@ -45,8 +47,7 @@ func trimDot(s string) string {
 }
 
 // later are words of later versions: they are an error until they mean something.
-var later = map[string]bool{"service": true, "model": true, "policy": true, "vulnerabilities": true, "sign": true,
-	"environment": true, "index": true, "wheel": true, "accept": true, "archive": true, "files": true, "snapshot": true}
+var later = map[string]bool{"service": true, "model": true, "policy": true, "vulnerabilities": true, "sign": true}
 
 // done reports every word that nobody asked for.
 func (w *words) done() {

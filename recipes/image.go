@@ -18,7 +18,6 @@ var (
 	imageName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?$`)
 	userName    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
-	requirement = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\s*(\[[A-Za-z0-9._,\s-]*\])?\s*(\(?[<>=!~][^;@]*\)?)?\s*(;.*)?$`)
 	variable    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	tag         = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 	repository  = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
@@ -79,9 +78,11 @@ func (d *decoder) image(b *hclsyntax.Block) *Image {
 	d.writable(w, im)
 	d.start(w, im)
 	d.slim(w, im)
+	d.environments(w, im)
 	d.runs(w, im)
 	d.tests(w, im)
 	w.done()
+	d.sources(im)
 	d.stack(im)
 	return im
 }
@@ -141,13 +142,11 @@ func (d *decoder) python(w *words, im *Image) {
 	}
 	p := d.words(b, "python.")
 	im.Python.Version, _ = p.text("version", "")
-	reqs, at := p.list("requirements")
-	for i, r := range reqs {
-		if !requirement.MatchString(strings.TrimSpace(r)) {
-			d.mistake(at[i], "Invalid requirement", "%+q: a name with versions is due (numpy>=2); addresses, paths and options are not taken.", cut(r))
-		}
-	}
-	im.Python.Requirements = reqs
+	im.Python.Requirements = d.requirements(p)
+	im.Python.Files = d.files(p)
+	d.indexes(p, im)
+	d.wheels(p, im)
+	d.accepts(p, im)
 	im.Python.Bytecode, _ = p.flag("bytecode")
 	p.done()
 }
@@ -199,7 +198,7 @@ func (d *decoder) copies(w *words, im *Image) {
 }
 
 // own are the places that forge keeps for itself.
-var own = []string{"/usr/lib/forge", "/opt/venv", "/proc", "/sys", "/dev"}
+var own = []string{"/usr/lib/forge", "/opt/venv", "/opt/envs", "/proc", "/sys", "/dev"}
 
 // absolute judges a path in the image.
 func (d *decoder) absolute(at hcl.Range, what, p string) {

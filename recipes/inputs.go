@@ -25,6 +25,27 @@ func (im *Image) Inputs() map[string]string {
 	for _, r := range im.Python.Requirements {
 		set("python.requirements: "+strings.TrimSpace(r), "wanted")
 	}
+	for _, f := range im.Python.Files {
+		set("python.files: "+f.Path, "sha256 "+f.SHA256)
+	}
+	for _, ix := range im.Python.Indexes {
+		set("python.index: "+ix.Name, strings.Join(ix.Packages, " "))
+	}
+	for _, w := range im.Python.Wheels {
+		set("python.wheel: "+w.place(), or(w.SHA256, "wanted"))
+	}
+	for _, a := range im.Python.Accepts {
+		set("python.accept: "+a.File, a.SHA256+" "+a.Reason)
+	}
+	for _, e := range im.Environments {
+		set("environment "+e.Name, "wanted")
+		for _, r := range e.Requirements {
+			set("environment "+e.Name+".requirements: "+strings.TrimSpace(r), "wanted")
+		}
+		for _, f := range e.Files {
+			set("environment "+e.Name+".files: "+f.Path, "sha256 "+f.SHA256)
+		}
+	}
 	if im.Python.Bytecode {
 		set("python.bytecode", "wanted")
 	}
@@ -35,6 +56,10 @@ func (im *Image) Inputs() map[string]string {
 		}
 		for _, p := range b.Deny {
 			set("base.deny: "+p, "wanted")
+		}
+		set("base.snapshot", b.Snapshot)
+		for _, a := range b.Archives {
+			set("base.archive: "+a.Name, strings.TrimSpace(a.Suite+" "+strings.Join(a.Components, " ")))
 		}
 	}
 	if b := im.Base; b != nil {
@@ -49,4 +74,11 @@ func (im *Image) Inputs() map[string]string {
 	}
 	set("slim.codec", im.Slim.Codec)
 	return m
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
 }

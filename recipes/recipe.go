@@ -1,5 +1,7 @@
 package recipes
 
+import "github.com/forge-build/forge/recipes/requirements"
+
 // Image is one image block, checked and with every default filled in.
 type Image struct {
 	Name       string   // the block's label: [a-z0-9]([a-z0-9._-]*[a-z0-9])?
@@ -40,7 +42,7 @@ type PyTorch struct {
 type Python struct {
 	Version      string   // "3.13"; empty: the base's own
 	Requirements []string // PEP 508 lines, as written
-	Files        []string // requirements.txt, pylock.toml, uv.lock, pyproject.toml; slash paths relative to the recipe
+	Files        []RequirementsFile
 	Bytecode     bool
 	Indexes      []Index      // sorted by name
 	Wheels       []LocalWheel // a team's own wheels
@@ -50,14 +52,21 @@ type Python struct {
 // Index binds names to one package index (PEP 503/691).
 type Index struct {
 	Name     string
-	URL      string
+	URL      string   // empty: a setting of the host says it
 	Packages []string // normalised names or globs ("acme-*")
+}
+
+// RequirementsFile is a file of another tool that says what is needed.
+type RequirementsFile struct {
+	Path   string // slash path relative to the recipe
+	SHA256 string // of its content, lower-case hex
+	Set    *requirements.Set
 }
 
 // LocalWheel is a wheel that no index serves.
 type LocalWheel struct {
 	Source string // slash path relative to the recipe, or an https URL
-	SHA256 string // optional, lower-case hex
+	SHA256 string // lower-case hex; of a file always, of an address where the recipe says it
 }
 
 // Accept says why a file's own hash is right where an index states another.
@@ -125,7 +134,7 @@ type Slim struct {
 type Environment struct {
 	Name         string
 	Requirements []string
-	Files        []string
+	Files        []RequirementsFile
 }
 
 // Run is a step that makes files: explicit, without network, as the image's user.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/forge-build/forge/recipes/requirements"
 )
 
 func fixtures(t *testing.T, kind string) []string {
@@ -54,12 +56,20 @@ func TestTheCompleteRecipeMeansWhatItSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pandas := RequirementsFile{Path: "requirements.txt", SHA256: "39cc3be92c79ea593de8b278ebcc5a8e08a59200dfda10e44fb25bcf3a32e7d5",
+		Set: &requirements.Set{Lines: []string{"pandas>=2"}, Hashes: map[string][]string{}, Elsewhere: map[string]string{}}}
 	want := &Image{
 		Name: "train", Repository: "r.example/t/train", Tags: []string{"2.9.1-cu128"}, Platform: "linux/amd64",
 		PyTorch: &PyTorch{Version: "2.9.1", CUDA: "12.8", GPUs: []string{"8.0", "9.0"}, Driver: "525.60.13"},
-		Python:  Python{Version: "3.13", Requirements: []string{"numpy>=2", "pandas"}, Bytecode: true},
-		Debian:  &Debian{Suite: "trixie", Packages: []string{"libgomp1"}, Deny: []string{"perl-base"}},
-		User:    User{Name: "ml", UID: 1001, Groups: []string{"render", "video"}}, Workdir: "/app",
+		Python: Python{Version: "3.13", Requirements: []string{"numpy>=2", "pandas"}, Files: []RequirementsFile{pandas}, Bytecode: true,
+			Indexes: []Index{{Name: "internal", URL: "https://pypi.acme.example/simple", Packages: []string{"acme-*"}}},
+			Wheels: []LocalWheel{{Source: "dist/acme_kernels-1.0-cp313-cp313-linux_x86_64.whl", SHA256: "6d4bdeb3a3ee3568250a257d4010dd90017c21f2362e96588b11c2c1a23db688"},
+				{Source: "https://files.acme.example/acme_data-2.0-py3-none-any.whl", SHA256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}},
+			Accepts: []Accept{{File: "somefile-1.0-py3-none-any.whl", SHA256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Reason: "the mirror's page is older than the file"}}},
+		Debian: &Debian{Suite: "trixie", Packages: []string{"libgomp1"}, Deny: []string{"perl-base"}, Snapshot: "2026-11-01T00:00:00Z",
+			Archives: []Archive{{Name: "acme", URL: "https://deb.acme.example", Key: "acme.gpg", Suite: "trixie", Components: []string{"main"}}}},
+		Environments: []Environment{{Name: "analysis", Requirements: []string{"polars"}, Files: []RequirementsFile{pandas}}},
+		User:         User{Name: "ml", UID: 1001, Groups: []string{"render", "video"}}, Workdir: "/app",
 		Entrypoint: []string{"python", "train.py"}, Command: []string{}, Env: map[string]string{"OMP_NUM_THREADS": "8"},
 		Labels: map[string]string{"team": "ml-platform"}, Ports: []int{8080}, Writable: []string{"/cache"},
 		Start: Start{NoGPU: "cpu", NoDriver: "stop", OldDriver: "warn", NoCode: "stop", Root: "stop"},
@@ -76,8 +86,6 @@ func TestTheCompleteRecipeMeansWhatItSays(t *testing.T) {
 	}
 }
 
-var expectation = regexp.MustCompile(`# ERROR: (.*)$`)
-
 // Each mistake stands on its own line. After STACK the detail is compared instead.
 func TestEveryMistakeIsReportedAtItsLine(t *testing.T) {
 	for _, path := range fixtures(t, "error") {
@@ -87,8 +95,10 @@ func TestEveryMistakeIsReportedAtItsLine(t *testing.T) {
 		}
 		var want, got []string
 		for i, line := range strings.Split(string(src), "\n") {
-			if m := expectation.FindStringSubmatch(line); m != nil {
-				want = append(want, fmt.Sprintf("%d: %s", i+1, m[1]))
+			if _, said, ok := strings.Cut(line, "# ERROR: "); ok {
+				for _, m := range strings.Split(said, " # ERROR: ") {
+					want = append(want, fmt.Sprintf("%d: %s", i+1, m))
+				}
 			}
 		}
 		_, err = Load(path, Options{})
@@ -229,6 +239,9 @@ func TestEveryBlockOfTheReferenceLoads(t *testing.T) {
 			t.Fatalf("%s has no block of HCL", page)
 		}
 		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS("testdata/valid")); err != nil { // the files that the page's recipes name
+			t.Fatal(err)
+		}
 		if err := os.Mkdir(filepath.Join(dir, "src"), 0o755); err != nil {
 			t.Fatal(err)
 		}

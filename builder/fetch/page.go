@@ -53,7 +53,7 @@ const acceptPage = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.si
 func (f *Fetcher) IndexURL(ctx context.Context, name string, im *recipes.Image) (string, error) {
 	if im != nil {
 		for _, ix := range im.Python.Indexes {
-			if ix.Name == name {
+			if ix.Name == name && ix.URL != "" {
 				u, user, err := parseSource(source{url: ix.URL, where: fmt.Sprintf("index %q of the recipe", name)}, false)
 				if err == nil && user != nil {
 					err = &SettingsError{fmt.Sprintf("index %q of the recipe", name), "the address holds a user name; write it into ~/.netrc instead"}

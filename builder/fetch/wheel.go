@@ -53,12 +53,16 @@ func (f *Fetcher) Wheel(ctx context.Context, w lock.Wheel, im *recipes.Image, re
 
 // address finds where a locked wheel can be had.
 func (f *Fetcher) address(ctx context.Context, w lock.Wheel, im *recipes.Image) (u, from *url.URL, err error) {
-	if w.URL != "" {
-		u, err := url.Parse(w.URL)
-		if err != nil {
-			return nil, nil, refuse("IDX-02", w.File, "", "its address cannot be parsed")
+	if w.Index == "" { // the recipe names the wheel by its address, which no lock does
+		if im != nil {
+			for _, l := range im.Python.Wheels {
+				if l.Remote() && l.File() == w.File {
+					u, err := url.Parse(l.Source)
+					return u, nil, err
+				}
+			}
 		}
-		return u, nil, nil
+		return nil, nil, &GoneError{Package: w.Name, Version: w.Version, File: w.File}
 	}
 	root, err := f.IndexURL(ctx, w.Index, im)
 	if err != nil {
@@ -119,6 +123,20 @@ func (f *Fetcher) local(w want, dir, name string) (string, error) {
 		return "", err
 	}
 	return f.st.Path(w.sum), nil
+}
+
+// Local brings a wheel of the recipe's own folder into the store, at lock time. sum is what
+// the recipe's reader saw.
+func (f *Fetcher) Local(dir, name, sum string) (Downloaded, error) {
+	w := want{name: path.Base(name), sum: sum, size: maxWheel, by: "recipe"}
+	if root, err := os.OpenRoot(dir); err == nil {
+		if fi, err := root.Stat(filepath.FromSlash(name)); err == nil {
+			w.size = fi.Size()
+		}
+		_ = root.Close() // only looked
+	}
+	file, err := f.local(w, dir, name)
+	return Downloaded{SHA256: sum, Size: w.size, Path: file}, err
 }
 
 // Downloaded is a file whose sha256 this store has computed.

@@ -664,7 +664,8 @@ func TestOfflineOpensNoSocket(t *testing.T) {
 	deb := lock.Deb{Name: "libc6", Version: "2", Archive: "debian", Path: "pool/libc6_2.deb", Size: 12, SHA256: sumOf([]byte("deb"))}
 	row := PageFile{Name: torch.name, URL: root + "/files/x", Size: -1, HasMetadata: true, page: mustParse(t, root)}
 	url := torch.locked()
-	url.Index, url.URL = "", root+"/x.whl"
+	url.Index = ""
+	im.Python.Wheels = []recipes.LocalWheel{{Source: root + "/" + torch.name}}
 	calls := map[string]func() error{
 		"Wheel":        func() error { _, err := w.f.Wheel(ctx, torch.locked(), im, ""); return err },
 		"Wheel by URL": func() error { _, err := w.f.Wheel(ctx, url, im, ""); return err },

@@ -25,19 +25,22 @@ type index struct {
 	secret string // first part of every path: other users of this host have no business here
 
 	mu    sync.Mutex
-	pages map[string]page // by normalised name
-	err   error           // the first that was not "no such project"
+	pages map[string]page   // by normalised name
+	err   error             // the first that was not "no such project"
+	told  map[string][]byte // wheel → the METADATA that its index publishes beside it
 }
 
 // page is what the bound index says about a name, wheels only.
 type page struct {
-	index  string // its name in the lock
+	index  string // its name in the lock; empty: the recipe's own wheels
 	files  map[string]fetch.PageFile
 	sdists int
+	source map[string]bool               // versions that have a source distribution and no wheel
+	own    map[string]recipes.LocalWheel // by file name
 }
 
 func newIndex(im *recipes.Image, o Options) *index {
-	return &index{im: im, o: o, secret: rand.Text(), pages: map[string]page{}}
+	return &index{im: im, o: o, secret: rand.Text(), pages: map[string]page{}, told: map[string][]byte{}}
 }
 
 // serve starts the server on a loopback port; stop ends it.
@@ -57,19 +60,52 @@ func (x *index) serve() (url string, stop func(), err error) {
 // torchFamily are the names that PyTorch's own index has for each CUDA variant.
 var torchFamily = map[string]bool{"torch": true, "torchvision": true, "torchaudio": true, "triton": true, "pytorch-triton": true}
 
-// bound names the index that a name comes from.
-func (x *index) bound(name string) string {
+// bound names the index that a name comes from: there is one, also for names that only
+// other distributions ask for.
+func (x *index) bound(name string) (string, error) {
+	var by []string
+	for _, ix := range x.im.Python.Indexes {
+		if ix.Serves(name) {
+			by = append(by, ix.Name)
+		}
+	}
+	if v := x.variant(name); v != "" {
+		by = append(by, v)
+	}
+	switch len(by) {
+	case 0:
+		return "default", nil
+	case 1:
+		return by[0], nil
+	}
+	return "", &InputError{fmt.Sprintf("%s would come from the indexes %s: a name has one place; narrow packages of an index block", name, strings.Join(by, " and "))}
+}
+
+// variant is PyTorch's own index for the recipe's CUDA, where the default index has another.
+func (x *index) variant(name string) string {
 	p := x.im.PyTorch
 	if p == nil || p.CUDA == "" || !torchFamily[name] {
-		return "default"
+		return ""
 	}
 	if row, ok := cuda.Torch(p.Version, "", x.im.Platform); ok && row.CUDA == p.CUDA {
-		return "default"
+		return ""
 	}
 	if p.CUDA == "cpu" {
 		return "pytorch-cpu"
 	}
 	return "pytorch-cu" + strings.ReplaceAll(p.CUDA, ".", "")
+}
+
+// ownPage lists the recipe's own wheels of a name.
+func (x *index) ownPage(name string) (page, bool) {
+	p := page{files: map[string]fetch.PageFile{}, own: map[string]recipes.LocalWheel{}}
+	for _, w := range x.im.Python.Wheels {
+		if w.Distribution() == name {
+			p.files[w.File()] = fetch.PageFile{Name: w.File(), SHA256: w.SHA256, Size: -1}
+			p.own[w.File()] = w
+		}
+	}
+	return p, len(p.own) > 0
 }
 
 // page asks the bound index once for each name.
@@ -79,7 +115,15 @@ func (x *index) page(ctx context.Context, name string) (page, error) {
 	if p, ok := x.pages[name]; ok {
 		return p, nil
 	}
-	p := page{index: x.bound(name), files: map[string]fetch.PageFile{}}
+	if p, ok := x.ownPage(name); ok {
+		x.pages[name] = p
+		return p, nil
+	}
+	from, err := x.bound(name)
+	if err != nil {
+		return page{}, err
+	}
+	p := page{index: from, files: map[string]fetch.PageFile{}}
 	url, err := x.o.Fetch.IndexURL(ctx, p.index, x.im)
 	if err != nil {
 		return p, err
@@ -97,8 +141,29 @@ func (x *index) page(ctx context.Context, name string) (page, error) {
 			p.files[f.Name] = f
 		}
 	}
+	p.source = unbuilt(name, found.Files)
 	x.pages[name] = p
 	return p, nil
+}
+
+// unbuilt lists the versions of source distributions.
+func unbuilt(name string, files []fetch.PageFile) map[string]bool {
+	out := map[string]bool{}
+	for _, f := range files {
+		stem, ok := strings.CutSuffix(f.Name, ".tar.gz")
+		if !ok {
+			stem, ok = strings.CutSuffix(f.Name, ".zip")
+		}
+		if i := strings.LastIndexByte(stem, '-'); ok && i > 0 && wheel.NormalizeName(stem[:i]) == name {
+			out[stem[i+1:]] = true
+		}
+	}
+	for _, f := range files {
+		if w, err := wheel.ParseFileName(f.Name); err == nil {
+			delete(out, w.Version)
+		}
+	}
+	return out
 }
 
 // fail keeps the first failure; that an index lacks a project is none.
@@ -156,18 +221,32 @@ func (x *index) file(w http.ResponseWriter, r *http.Request) {
 			x.fail(w, err)
 			return
 		}
+		x.mu.Lock()
+		x.told[f.Name] = b
+		x.mu.Unlock()
 		_, _ = w.Write(b) // uv sees a cut answer
 		return
 	}
-	f, ok := p.files[file]
-	if !ok {
+	if _, ok := p.files[file]; !ok {
 		http.NotFound(w, r)
 		return
 	}
-	d, err := x.o.Fetch.Download(r.Context(), f, x.im.Python.Accepts)
+	d, err := x.download(r.Context(), p, file)
 	if err != nil {
 		x.fail(w, err)
 		return
 	}
 	http.ServeFile(w, r, d.Path)
+}
+
+// download brings a file of a page into the store.
+func (x *index) download(ctx context.Context, p page, file string) (fetch.Downloaded, error) {
+	own, ok := p.own[file]
+	switch {
+	case !ok:
+		return x.o.Fetch.Download(ctx, p.files[file], x.im.Python.Accepts)
+	case own.Remote():
+		return x.o.Fetch.DownloadURL(ctx, own.Source, own.SHA256)
+	}
+	return x.o.Fetch.Local(x.o.Dir, own.Source, own.SHA256)
 }

@@ -14,7 +14,7 @@ import (
 type Options struct {
 	Store       *store.Store
 	Fetch       *fetch.Fetcher
-	Dir         string    // the recipe's folder, for keys of archives
+	Dir         string    // the recipe's folder, for keys of archives and wheels
 	AsOf        time.Time // nothing published later is considered; zero: no limit
 	UpgradeAll  bool
 	UpgradeBase bool     // every Debian package is chosen anew

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/forge-build/forge/builder/wheel"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/recipes/requirements"
 )
 
 // Resolution is what was chosen for a recipe's Python part.
@@ -31,9 +33,14 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 	on := target(im, o)
 	version := on.Python.Version
 	res := &Resolution{Python: on.Python}
-	wants := requirements(im)
-	if len(wants) == 0 {
+	gs := groups(im)
+	if len(gs) == 0 {
 		return res, nil
+	}
+	for _, g := range gs {
+		if err := g.admits(version); err != nil {
+			return nil, err
+		}
 	}
 	tool, err := findUV(ctx, o)
 	if err != nil {
@@ -45,39 +52,44 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 		return nil, err
 	}
 	defer stop()
-	versions, err := choose(ctx, tool, url, im, wants, before, o)
-	if x.err != nil {
-		return nil, x.err
-	}
-	if err != nil {
-		return nil, x.explain(err, version)
-	}
-	requires := map[string][]string{}
-	for _, name := range sortedKeys(versions) {
-		w, needs, err := x.take(ctx, name, versions[name], version, on.GLIBC)
+	for _, g := range gs {
+		chosen, err := choose(ctx, tool, url, im, g, before, o)
+		if x.err != nil {
+			return nil, x.err
+		}
 		if err != nil {
-			return nil, err
+			return nil, x.explain(err, version, on.GLIBC)
 		}
-		w.Requested = requested(wants, name)
-		requires[name] = needs
-		for _, n := range w.Notes {
-			res.Notes = append(res.Notes, w.File+": "+n)
-		}
-		res.Wheels = append(res.Wheels, w)
-	}
-	for i := range res.Wheels {
-		for _, by := range sortedKeys(requires) {
-			if slices.Contains(requires[by], res.Wheels[i].Name) {
-				res.Wheels[i].RequiredBy = append(res.Wheels[i].RequiredBy, by)
+		for _, c := range chosen {
+			w, err := x.take(ctx, g, c, version, on.GLIBC)
+			if err != nil {
+				return nil, err
 			}
+			for _, n := range w.Notes {
+				res.Notes = append(res.Notes, w.File+": "+n)
+			}
+			res.Wheels = append(res.Wheels, w)
 		}
 	}
 	return res, nil
 }
 
-// requirements are the recipe's, and torch.
-func requirements(im *recipes.Image) []string {
-	wants := slices.Clone(im.Python.Requirements)
+// group is what one virtual environment asks for; it is resolved on its own.
+type group struct {
+	name  string // of the environment; empty: /opt/venv
+	lines []string
+	files []recipes.RequirementsFile
+}
+
+// groups are the recipe's environments: the image's own first, with torch and the recipe's
+// own wheels, then the others by name.
+func groups(im *recipes.Image) (list []group) {
+	own := group{lines: slices.Clone(im.Python.Requirements), files: im.Python.Files}
+	for _, w := range im.Python.Wheels {
+		if l := w.Distribution() + "==" + w.Version(); !slices.Contains(own.lines, l) {
+			own.lines = append(own.lines, l)
+		}
+	}
 	if p := im.PyTorch; p != nil {
 		torch := "torch"
 		if strings.Count(p.Version, ".") == 1 {
@@ -85,77 +97,127 @@ func requirements(im *recipes.Image) []string {
 		} else if p.Version != "" {
 			torch += "==" + p.Version
 		}
-		wants = append(wants, torch)
+		own.lines = append(own.lines, torch)
 	}
-	return wants
+	if len(own.lines)+len(own.files) > 0 {
+		list = append(list, own)
+	}
+	for _, e := range im.Environments {
+		list = append(list, group{e.Name, e.Requirements, e.Files})
+	}
+	return list
 }
 
-var leading = regexp.MustCompile(`^[A-Za-z0-9._-]+`)
-
-func requested(wants []string, name string) bool {
-	for _, w := range wants {
-		if wheel.NormalizeName(leading.FindString(strings.TrimSpace(w))) == name {
-			return true
+// admits compares the files' requires-python with the interpreter.
+func (g group) admits(python string) error {
+	for _, f := range g.files {
+		ok, err := requirements.Allows(f.Set.Python, python)
+		if err != nil {
+			return &InputError{fmt.Sprintf("%s: %v", f.Path, err)}
+		}
+		if !ok {
+			return &InputError{fmt.Sprintf("%s asks for Python %s, and the base has %s", f.Path, f.Set.Python, python)}
 		}
 	}
-	return false
+	return nil
 }
 
-// choose has uv choose one version for each name. Locked versions are its preferences: it
-// keeps them as long as they fit.
-func choose(ctx context.Context, tool *uv, url string, im *recipes.Image, wants []string, before *lock.Image, o Options) (map[string]string, error) {
+// version is one chosen distribution, and who asked for it.
+type version struct {
+	name, version string
+	requested     bool     // by the recipe or one of its files
+	by            []string // names of distributions, sorted
+}
+
+// choose has uv choose one version for each name of a group. Locked versions are its
+// preferences: it keeps them as long as they fit.
+func choose(ctx context.Context, tool *uv, url string, im *recipes.Image, g group, before *lock.Image, o Options) ([]version, error) {
 	dir, err := os.MkdirTemp("", "forge-lock-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	preferences := filepath.Join(dir, "preferences.txt")
-	var lines strings.Builder
+	var preferences []string
 	if before != nil && !o.UpgradeAll {
 		for _, w := range before.Wheels {
-			if !o.upgrades(w.Name) {
-				fmt.Fprintf(&lines, "%s==%s\n", w.Name, w.Version)
+			if w.Environment == g.name && !o.upgrades(w.Name) {
+				preferences = append(preferences, w.Name+"=="+w.Version)
 			}
 		}
 	}
-	if err := os.WriteFile(preferences, []byte(lines.String()), 0o600); err != nil {
+	lines, constraints := slices.Clone(g.lines), []string{}
+	for _, f := range g.files {
+		lines, constraints = append(lines, f.Set.Lines...), append(constraints, f.Set.Constraints...)
+	}
+	write := func(name string, lines []string) string {
+		file := filepath.Join(dir, name)
+		text := strings.Join(append(lines, ""), "\n")
+		err = errors.Join(err, os.WriteFile(file, []byte(text), 0o600))
+		return file
+	}
+	wants, limits, output := write("wants.txt", lines), write("constraints.txt", constraints), write("preferences.txt", preferences)
+	if err != nil {
 		return nil, err
 	}
 	arch := map[string]string{"linux/amd64": "x86_64", "linux/arm64": "aarch64"}[im.Platform]
 	on := target(im, o)
-	out, err := tool.run(ctx, strings.Join(wants, "\n")+"\n", "pip", "compile", "--no-header", "--no-annotate", "--only-binary", ":all:",
+	out, err := tool.run(ctx, "", "pip", "compile", "--no-header", "--annotation-style", "split", "--only-binary", ":all:",
 		"--python-platform", arch+"-"+manylinux(on.GLIBC), "--python-version", on.Python.Version, "--default-index", url,
-		"--output-file", preferences, "-")
+		"--constraint", limits, "--output-file", output, wants)
 	if err != nil {
 		return nil, err
 	}
-	versions := map[string]string{}
-	for _, line := range strings.Split(out, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		name, version, ok := strings.Cut(line, "==")
-		version, _, _ = strings.Cut(version, " ")
-		if !ok {
-			return nil, &InputError{fmt.Sprintf("uv answers with a line that is no name and version: %+q", line)}
-		}
-		versions[wheel.NormalizeName(name)] = version
-	}
-	return versions, nil
+	return readChosen(out)
 }
 
-// take downloads the wheel of a version that fits best, and reads what it requires.
-func (x *index) take(ctx context.Context, name, version, python, glibc string) (lock.Wheel, []string, error) {
-	p, err := x.page(ctx, name)
+// readChosen reads what uv pip compile prints: "name==version", and below it in comments who
+// asked. Conditions and extras of requirements are uv's business (PEP 508).
+func readChosen(out string) (list []version, err error) {
+	for _, line := range strings.Split(out, "\n") {
+		comment := strings.HasPrefix(strings.TrimSpace(line), "#")
+		switch line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "#")); {
+		case line == "", comment && len(list) == 0:
+		case comment:
+			by := strings.TrimSpace(strings.TrimPrefix(line, "via"))
+			v := &list[len(list)-1]
+			switch {
+			case by == "" || strings.HasPrefix(by, "-c "):
+			case strings.HasPrefix(by, "-r "):
+				v.requested = true
+			default:
+				v.by = append(v.by, wheel.NormalizeName(leading.FindString(by)))
+			}
+		default:
+			name, number, ok := strings.Cut(line, "==")
+			number, _, _ = strings.Cut(number, " ")
+			if !ok {
+				return nil, &InputError{fmt.Sprintf("uv answers with a line that is no name and version: %+q", line)}
+			}
+			list = append(list, version{name: wheel.NormalizeName(leading.FindString(name)), version: number})
+		}
+	}
+	for i := range list {
+		sort.Strings(list[i].by)
+		list[i].by = slices.Compact(list[i].by)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
+	return list, nil
+}
+
+var leading = regexp.MustCompile(`^[A-Za-z0-9._-]+`)
+
+// take downloads the wheel of a version that fits best, and compares it with what was said
+// of it: by the files of the group, and by the index's own metadata.
+func (x *index) take(ctx context.Context, g group, v version, python, glibc string) (lock.Wheel, error) {
+	p, err := x.page(ctx, v.name)
 	if err != nil {
-		return lock.Wheel{}, nil, err
+		return lock.Wheel{}, err
 	}
 	var best string
 	var rank []int
 	for _, file := range sortedKeys(p.files) {
 		f, err := wheel.ParseFileName(file)
-		if err != nil || !sameVersion(f.Version, version) || !wheel.Supported(f.Tags, python, x.im.Platform, glibc) {
+		if err != nil || !sameVersion(f.Version, v.version) || !wheel.Supported(f.Tags, python, x.im.Platform, glibc) || !g.allows(v.name, p.files[file].SHA256) {
 			continue
 		}
 		if r := rankOf(f, python); best == "" || slices.Compare(r, rank) > 0 {
@@ -163,20 +225,51 @@ func (x *index) take(ctx context.Context, name, version, python, glibc string) (
 		}
 	}
 	if best == "" {
-		return lock.Wheel{}, nil, &InputError{fmt.Sprintf("%s %s has no wheel for Python %s on %s", name, version, python, x.im.Platform)}
+		return lock.Wheel{}, &InputError{fmt.Sprintf("%s %s has no wheel for Python %s on %s%s", v.name, v.version, python, x.im.Platform, g.pins(v.name))}
 	}
 	if x.o.Progress != nil {
 		x.o.Progress("downloading " + best)
 	}
-	d, err := x.o.Fetch.Download(ctx, p.files[best], x.im.Python.Accepts)
+	d, err := x.download(ctx, p, best)
 	if err != nil {
-		return lock.Wheel{}, nil, err
+		return lock.Wheel{}, err
 	}
-	needs, err := requiresOf(d.Path, best)
-	if err != nil {
-		return lock.Wheel{}, nil, err
+	if !g.allows(v.name, d.SHA256) {
+		return lock.Wheel{}, &InputError{fmt.Sprintf("%s has sha256 %s, which is not among those%s", best, d.SHA256, g.pins(v.name))}
 	}
-	return lock.Wheel{Name: name, Version: version, File: best, Index: p.index, Size: d.Size, SHA256: d.SHA256, Notes: d.Notes}, needs, nil
+	if err := x.compare(d.Path, best); err != nil {
+		return lock.Wheel{}, err
+	}
+	w := lock.Wheel{Environment: g.name, Name: v.name, Version: v.version, File: best, Index: p.index, Size: d.Size, SHA256: d.SHA256,
+		Requested: v.requested, RequiredBy: v.by, Notes: d.Notes}
+	if own, ok := p.own[best]; ok && !own.Remote() {
+		w.Path = own.Source
+	}
+	return w, nil
+}
+
+// allows says whether the files of the group admit a sha256; an unknown one is not judged.
+func (g group) allows(name, sum string) bool {
+	for _, f := range g.files {
+		if list := f.Set.Hashes[name]; sum != "" && len(list) > 0 && !slices.Contains(list, sum) {
+			return false
+		}
+	}
+	return true
+}
+
+// pins is the end of a sentence: which files pin a name by hash.
+func (g group) pins(name string) string {
+	var files []string
+	for _, f := range g.files {
+		if len(f.Set.Hashes[name]) > 0 {
+			files = append(files, f.Path)
+		}
+	}
+	if len(files) == 0 {
+		return ""
+	}
+	return " that " + strings.Join(files, " and ") + " allows"
 }
 
 // sameVersion compares a file name's version with uv's, which is normalised (PEP 440).
@@ -209,42 +302,137 @@ func rankOf(f wheel.FileName, python string) []int {
 	return rank
 }
 
-// requiresOf reads the names that a wheel requires without an extra. Whether a name is
-// locked says whether its marker held.
-func requiresOf(path, file string) ([]string, error) {
+// compare compares the metadata that an index publishes beside a wheel, by which uv chose,
+// with the wheel's own (PEP 658).
+func (x *index) compare(path, file string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	w, err := wheel.Open(f, info.Size(), file)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var names []string
-	for _, r := range w.Metadata.RequiresDist {
-		if _, marker, _ := strings.Cut(r, ";"); strings.Contains(marker, "extra") {
-			continue
+	x.mu.Lock()
+	told, ok := x.told[file]
+	x.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	m, err := wheel.ParseMetadata(told)
+	if err != nil {
+		return fmt.Errorf("reading the index's metadata of %s: %w", file, err)
+	}
+	for _, row := range []struct {
+		field      string
+		index, own []string
+	}{
+		{"Name", []string{wheel.NormalizeName(m.Name)}, []string{wheel.NormalizeName(w.Metadata.Name)}},
+		{"Version", []string{m.Version}, []string{w.Metadata.Version}},
+		{"Requires-Python", []string{m.RequiresPython}, []string{w.Metadata.RequiresPython}},
+		{"Requires-Dist", m.RequiresDist, w.Metadata.RequiresDist},
+		{"Provides-Extra", m.Extras, w.Metadata.Extras},
+	} {
+		slices.Sort(row.index)
+		slices.Sort(row.own)
+		if !slices.Equal(row.index, row.own) {
+			return &MetadataError{File: file, Field: row.field, Index: strings.Join(row.index, ", "), Own: strings.Join(row.own, ", ")}
 		}
-		names = append(names, wheel.NormalizeName(leading.FindString(r)))
 	}
-	return names, nil
+	return nil
 }
 
-// explain adds to uv's words which names have no wheel at all.
-func (x *index) explain(err error, python string) error {
+// MetadataError is an index whose metadata of a wheel contradicts the wheel's own (IDX-03).
+type MetadataError struct{ File, Field, Index, Own string }
+
+func (e *MetadataError) Error() string {
+	return fmt.Sprintf("%s: IDX-03: the index says %s %+q, the wheel's own METADATA says %+q", e.File, e.Field, cut(e.Index), cut(e.Own))
+}
+
+// explain adds to uv's words what there is of the names that have no wheel here: other
+// versions, wheels for other interpreters, and who asked.
+func (x *index) explain(err error, python, glibc string) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	words := strings.FieldsFunc(err.Error(), func(r rune) bool {
+		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-._ABCDEFGHIJKLMNOPQRSTUVWXYZ", r)
+	})
 	for _, name := range sortedKeys(x.pages) {
-		if p := x.pages[name]; len(p.files) == 0 && p.sdists > 0 {
-			return &InputError{fmt.Sprintf("%s has only source distributions, and forge runs no setup code: build a wheel of it for Python %s, or choose a version or Python that has one (%s)", name, python, err)}
+		p := x.pages[name]
+		if !slices.Contains(words, name) || p.own != nil {
+			continue
 		}
+		fits, others := map[string]bool{}, map[string]bool{}
+		for file := range p.files {
+			f, err := wheel.ParseFileName(file)
+			if err != nil {
+				continue
+			}
+			if wheel.Supported(f.Tags, python, x.im.Platform, glibc) {
+				fits[f.Version] = true
+			} else {
+				others[f.Tags[0].Python] = true
+			}
+		}
+		if p.sdists == 0 && len(others) == 0 || len(fits) > 0 && !x.unbuilt(p, err.Error(), name) {
+			continue
+		}
+		what := "only source distributions"
+		if len(fits)+len(others) > 0 {
+			what = "no wheel for Python " + python + " on " + x.im.Platform + " of what is asked for"
+		}
+		var have string
+		if len(fits) > 0 {
+			have += "; versions with a wheel: " + strings.Join(newest(fits), ", ")
+		}
+		if len(others) > 0 {
+			have += "; wheels for others: " + strings.Join(newest(others), ", ")
+		}
+		return &InputError{fmt.Sprintf("%s has %s, and forge runs no setup code%s%s. Choose a version or a Python that has a wheel, or build one and name it in the recipe: wheel %q {} (%s)",
+			name, what, have, x.askers(name), "dist/"+strings.ReplaceAll(name, "-", "_")+"-….whl", err)}
 	}
 	return err
+}
+
+// unbuilt says whether uv misses a version of which there is a source distribution alone.
+func (x *index) unbuilt(p page, said, name string) bool {
+	for v := range p.source {
+		if strings.Contains(said, name+"=="+v) {
+			return true
+		}
+	}
+	return false
+}
+
+// newest are at most eight of a set of versions, in the order of text.
+func newest(set map[string]bool) []string {
+	list := sortedKeys(set)
+	return list[max(0, len(list)-8):]
+}
+
+// askers says which distributions that were looked at require a name.
+func (x *index) askers(name string) string {
+	var by []string
+	for _, file := range sortedKeys(x.told) {
+		m, err := wheel.ParseMetadata(x.told[file])
+		if err != nil {
+			continue
+		}
+		for _, r := range m.RequiresDist {
+			if wheel.NormalizeName(leading.FindString(r)) == name {
+				by = append(by, m.Name+" "+m.Version+" ("+r+")")
+			}
+		}
+	}
+	if len(by) == 0 {
+		return ""
+	}
+	return "; asked for by " + strings.Join(by[:min(len(by), 5)], ", ")
 }
 
 func sortedKeys[V any](m map[string]V) []string {

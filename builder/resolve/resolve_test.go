@@ -32,16 +32,21 @@ type shelf struct {
 	files map[string]map[string][]byte
 	lies  map[string]string // file → sha256 that the page states
 	asked map[string]int
+	told  map[string]string // file → METADATA that lies beside it
+	yank  map[string]string // file → why
+	html  bool              // pages in HTML, without hashes
 }
 
 func newShelf(t *testing.T) *shelf {
-	s := &shelf{files: map[string]map[string][]byte{}, lies: map[string]string{}, asked: map[string]int{}}
+	s := &shelf{files: map[string]map[string][]byte{}, lies: map[string]string{}, asked: map[string]int{}, told: map[string]string{}, yank: map[string]string{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 		switch {
 		case len(parts) == 2 && parts[0] == "simple" && s.files[parts[1]] != nil:
 			s.asked[parts[1]]++
 			s.page(w, parts[1])
+		case len(parts) == 3 && parts[0] == "f" && s.told[strings.TrimSuffix(parts[2], ".metadata")] != "" && strings.HasSuffix(parts[2], ".metadata"):
+			_, _ = w.Write([]byte(s.told[strings.TrimSuffix(parts[2], ".metadata")]))
 		case len(parts) == 3 && parts[0] == "f" && s.files[parts[1]][parts[2]] != nil:
 			_, _ = w.Write(s.files[parts[1]][parts[2]])
 		default:
@@ -54,12 +59,25 @@ func newShelf(t *testing.T) *shelf {
 
 func (s *shelf) page(w http.ResponseWriter, project string) {
 	var files []map[string]any
+	if s.html {
+		for name := range s.files[project] {
+			fmt.Fprintf(w, "<a href=\"%s/f/%s/%s\">%s</a>\n", s.URL, project, strings.ReplaceAll(name, "+", "%2B"), name)
+		}
+		return
+	}
 	for name, content := range s.files[project] {
 		h := sum(content)
 		if lie := s.lies[name]; lie != "" {
 			h = lie
 		}
-		files = append(files, map[string]any{"filename": name, "url": s.URL + "/f/" + project + "/" + name, "hashes": map[string]string{"sha256": h}, "size": len(content)})
+		row := map[string]any{"filename": name, "url": s.URL + "/f/" + project + "/" + strings.ReplaceAll(name, "+", "%2B"), "hashes": map[string]string{"sha256": h}, "size": len(content)}
+		if s.told[name] != "" {
+			row["core-metadata"] = true
+		}
+		if s.yank[name] != "" {
+			row["yanked"] = s.yank[name]
+		}
+		files = append(files, row)
 	}
 	w.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"meta": map[string]string{"api-version": "1.1"}, "name": project, "files": files})
@@ -258,16 +276,16 @@ func TestNamesAreBoundToOneIndex(t *testing.T) {
 	im.PyTorch = &recipes.PyTorch{Version: "2.9.1", CUDA: "12.6"}
 	x := newIndex(im, Options{})
 	for name, want := range map[string]string{"torch": "pytorch-cu126", "torchvision": "pytorch-cu126", "triton": "pytorch-cu126", "numpy": "default", "nvidia-cublas-cu12": "default"} {
-		if got := x.bound(name); got != want {
+		if got, err := x.bound(name); err != nil || got != want {
 			t.Errorf("%s comes from %s, want %s", name, got, want)
 		}
 	}
 	im.PyTorch.CUDA = "cpu"
-	if got := x.bound("torch"); got != "pytorch-cpu" {
+	if got, _ := x.bound("torch"); got != "pytorch-cpu" {
 		t.Error(got)
 	}
 	im.PyTorch.CUDA = "12.8" // what the default index serves
-	if got := x.bound("torch"); got != "default" {
+	if got, _ := x.bound("torch"); got != "default" {
 		t.Error(got)
 	}
 }

@@ -109,7 +109,7 @@ func explain(li *lock.Image, name string) []reason {
 
 func explainWheel(li *lock.Image, w lock.Wheel) reason {
 	r := reason{What: "wheel " + w.Name + " " + w.Version, Facts: [][2]string{
-		{"file", w.File}, {"sha256", w.SHA256}, {"size", megabytes(w.Size)}, {"from", or(w.Index, or(w.Path, w.URL))}, {"layer", layerOf(li, w.SHA256)},
+		{"file", w.File}, {"sha256", w.SHA256}, {"size", megabytes(w.Size)}, {"from", or(w.Index, or(w.Path, "the recipe's wheel block"))}, {"layer", layerOf(li, w.SHA256)},
 	}}
 	if w.Environment != "" {
 		r.Facts = append(r.Facts, [2]string{"environment", w.Environment})

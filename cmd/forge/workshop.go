@@ -77,7 +77,7 @@ func (w *workshop) convertOptions(im *recipes.Image, both bool) convert.Options 
 }
 
 func (w *workshop) resolveOptions(o lockOptions) (resolve.Options, error) {
-	ro := resolve.Options{Store: w.store, Fetch: w.fetcher, Env: os.Getenv, UpgradeBase: o.upgradeBase, Progress: func(s string) { w.t.progress("%s", s) }}
+	ro := resolve.Options{Store: w.store, Fetch: w.fetcher, Dir: w.file.Dir, Env: os.Getenv, UpgradeBase: o.upgradeBase, Progress: func(s string) { w.t.progress("%s", s) }}
 	for _, name := range o.upgrade {
 		if name == everything {
 			ro.UpgradeAll = true

@@ -44,9 +44,8 @@ type Wheel struct {
 	Name        string   `json:"name"`                  // PEP 503 normalised
 	Version     string   `json:"version"`
 	File        string   `json:"file"`
-	Index       string   `json:"index,omitempty"` // "default", "pytorch-cu126", a recipe's index name; empty: Path or URL
+	Index       string   `json:"index,omitempty"` // "default", "pytorch-cu126", a recipe's index name; empty: Path, or the recipe's wheel block of that file name
 	Path        string   `json:"path,omitempty"`  // of a local wheel, relative to the recipe
-	URL         string   `json:"url,omitempty"`   // of a wheel that the recipe names by URL
 	Size        int64    `json:"size"`
 	SHA256      string   `json:"sha256"`
 	Requested   bool     `json:"requested,omitempty"`

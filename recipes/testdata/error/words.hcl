@@ -14,6 +14,40 @@ image "Bad Name" { # ERROR: Invalid image name
   python {
     version = "3.12" # ERROR: Python is not in the base
     requirements = ["numpy", "x @ https://h.example/x.whl"] # ERROR: Invalid requirement
+    files = ["bad.txt", "missing.txt"] # ERROR: Requirements cannot be taken # ERROR: File cannot be read
+    index "default" { # ERROR: Invalid index name
+      url = "https://h.example/simple"
+      packages = ["acme-*"]
+    }
+    index "plain" {
+      url = "http://h.example/simple" # ERROR: Invalid address
+      packages = ["*"] # ERROR: Invalid package name
+    }
+    index "empty" {} # ERROR: Index without packages
+    wheel "../acme-1.0-py3-none-any.whl" {} # ERROR: Wheel cannot be read
+    wheel "acme.zip" {} # ERROR: Invalid wheel
+    wheel "https://u:p@h.example/acme-1.0-py3-none-any.whl" {} # ERROR: Wheel twice
+    wheel "https://u:p@h.example/other-1.0-py3-none-any.whl" {} # ERROR: Invalid wheel
+    wheel "acme2-1.0-py3-none-any.whl" {
+      sha256 = "0000000000000000000000000000000000000000000000000000000000000000" # ERROR: Another wheel
+    }
+    accept "x.whl" { # ERROR: Invalid accept
+      sha256 = "0" # ERROR: Invalid sha256
+      reason = "" # ERROR: Accept without a reason
+    }
+  }
+  environment "Bad" { requirements = ["x"] } # ERROR: Invalid environment name
+  environment "none" {} # ERROR: Environment without requirements
+  base "debian" {
+    snapshot = "yesterday" # ERROR: Invalid snapshot
+    archive "debian" { # ERROR: Invalid archive name
+      url = "ftp://h.example" # ERROR: Invalid address
+      key = "../acme.gpg" # ERROR: Key cannot be read
+      components = ["Main!"] # ERROR: Invalid component
+    }
+    archive "acme" { # ERROR: Archive without a key
+      url = "https://deb.example"
+    }
   }
   user {
     uid = 0 # ERROR: Invalid uid

@@ -20,13 +20,33 @@ image "train" {
   python {
     version      = "3.13"
     requirements = local.all
+    files        = ["requirements.txt"]
     bytecode     = true
+    index "internal" {
+      url      = "https://pypi.acme.example/simple"
+      packages = ["acme-*"]
+    }
+    wheel "dist/acme_kernels-1.0-cp313-cp313-linux_x86_64.whl" {}
+    wheel "https://files.acme.example/acme_data-2.0-py3-none-any.whl" {
+      sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    }
+    accept "somefile-1.0-py3-none-any.whl" {
+      sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+      reason = "the mirror's page is older than the file"
+    }
   }
 
   base "debian" {
     suite    = "trixie"
     packages = ["libgomp1"]
     deny     = ["perl-base"]
+    snapshot = "2026-11-01T00:00:00Z"
+    archive "acme" {
+      url        = "https://deb.acme.example"
+      key        = "acme.gpg"
+      suite      = "trixie"
+      components = ["main"]
+    }
   }
 
   user {
@@ -52,6 +72,11 @@ image "train" {
     drop  = ["static-libraries", "headers", "tests", "cudnn-precompiled-engines"]
     keep  = ["nvidia/cuda_runtime/include/**"]
     codec = "gzip"
+  }
+
+  environment "analysis" {
+    requirements = ["polars"]
+    files        = ["requirements.txt"]
   }
 
   run "compile tokenizer" {

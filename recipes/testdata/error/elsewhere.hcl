@@ -1,0 +1,5 @@
+image "x" {
+  python { # ERROR: Name from elsewhere
+    files = ["pyproject.toml"]
+  }
+}
