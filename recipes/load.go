@@ -96,7 +96,7 @@ func (f *File) decode(body *hclsyntax.Body, o Options) hcl.Diagnostics {
 		im := d.image(b)
 		diags = append(diags, d.diags...)
 		if names[im.Name] {
-			diags = append(diags, mistake(b.LabelRanges[0], "Duplicate image", "Image %q stands twice.", im.Name))
+			diags = append(diags, mistake(b.DefRange(), "Duplicate image", "Image %q stands twice.", im.Name))
 		}
 		names[im.Name] = true
 		f.Images = append(f.Images, im)
