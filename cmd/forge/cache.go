@@ -77,7 +77,7 @@ func runCacheVerify(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	report, err := s.Verify(ctx, func(done, total int64) { t.progress("verifying %s of %s", megabytes(done), megabytes(total)) })
+	report, err := s.Verify(ctx, func(done, total int64) { t.amount("verifying", done, total) })
 	if err != nil {
 		return err
 	}

@@ -110,6 +110,25 @@ func (t *terminal) progress(format string, args ...any) {
 	fmt.Fprint(t.err, t.bar)
 }
 
+// amount is progress whose end is known, in bytes; a terminal also gets a bar.
+func (t *terminal) amount(what string, done, total int64) {
+	if t.tty {
+		t.progress("%s %s: %s of %s", gauge(done, total), what, megabytes(done), megabytes(total))
+		return
+	}
+	t.progress("%s: %s of %s", what, megabytes(done), megabytes(total))
+}
+
+// gauge draws done of total in 20 characters.
+func gauge(done, total int64) string {
+	const width = 20
+	full := 0
+	if total > 0 {
+		full = int(float64(width) * float64(min(max(done, 0), total)) / float64(total))
+	}
+	return "[" + strings.Repeat("#", full) + strings.Repeat("-", width-full) + "]"
+}
+
 func (t *terminal) clear() {
 	if t.bar != "" {
 		fmt.Fprint(t.err, "\r\x1b[K")

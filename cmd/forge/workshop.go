@@ -54,13 +54,13 @@ func (w *workshop) fetcherFor(s *store.Store) *fetch.Fetcher {
 
 func (w *workshop) fetched(e fetch.Event) {
 	if e.Total > 0 {
-		w.t.progress("fetching %s: %s of %s", e.Name, megabytes(e.Done), megabytes(e.Total))
+		w.t.amount("fetching "+e.Name, e.Done, e.Total)
 	}
 }
 
 func (w *workshop) converted(e convert.Event) {
 	if e.Step == convert.Converting {
-		w.t.progress("layer %s: %s of %s", e.Layer, megabytes(e.Bytes), megabytes(e.Total))
+		w.t.amount("layer "+e.Layer, e.Bytes, e.Total)
 	}
 }
 
