@@ -278,6 +278,9 @@ func (b *Builder) layout(p *Plan, layers []lock.Layer) (*Result, error) {
 		os.WriteFile(filepath.Join(tmp, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o644)); err != nil {
 		return nil, fmt.Errorf("writing the image: %w", err)
 	}
+	if err := replaceable(dir); err != nil {
+		return nil, fmt.Errorf("writing the image: %w", err)
+	}
 	old := tmp + ".old"
 	if err := os.Rename(dir, old); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("writing the image: %w", err)
@@ -287,4 +290,32 @@ func (b *Builder) layout(p *Plan, layers []lock.Layer) (*Result, error) {
 		return nil, fmt.Errorf("writing the image: %w", err)
 	}
 	return &Result{Dir: dir, Digest: im.manifest.Digest.String(), Layers: im.layers}, nil
+}
+
+// replaceable refuses a place that holds something else than an image of before, which
+// would be gone.
+func replaceable(dir string) error {
+	info, err := os.Lstat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%q is there and is no folder", dir)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == "oci-layout" {
+			return nil
+		}
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("folder %q is there and holds no image; forge would replace it whole: name another with --output", dir)
+	}
+	return nil
 }
