@@ -401,9 +401,11 @@ func (x *index) explain(err error, python, glibc string) error {
 
 // unbuilt says whether uv misses a version of which there is a source distribution alone.
 func (x *index) unbuilt(p page, said, name string) bool {
-	for v := range p.source {
-		if strings.Contains(said, name+"=="+v) {
-			return true
+	for _, m := range regexp.MustCompile(regexp.QuoteMeta(name)+`==([A-Za-z0-9.+!_]*[A-Za-z0-9])`).FindAllStringSubmatch(said, -1) {
+		for v := range p.source {
+			if sameVersion(v, m[1]) {
+				return true
+			}
 		}
 	}
 	return false

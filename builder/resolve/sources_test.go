@@ -279,7 +279,7 @@ func TestWhatHasNoWheelIsExplained(t *testing.T) {
 	s.put("beta", "beta-2.0.tar.gz", []byte("x"))
 	s.put("gamma", "gamma-1.0-cp311-cp311-manylinux_2_28_x86_64.whl", []byte("x"))
 	s.add("delta", "1.0")
-	s.put("delta", "delta-2.0.tar.gz", []byte("x"))
+	s.put("delta", "delta-2.0.0.tar.gz", []byte("x"))
 	for requirement, want := range map[string][]string{
 		"alpha":      {"beta has only source distributions", "asked for by alpha 1.0 (beta>=2)", `wheel "dist/beta-…`},
 		"gamma":      {"gamma has no wheel for Python 3.13 on linux/amd64", "wheels for others: cp311"},
@@ -290,6 +290,9 @@ func TestWhatHasNoWheelIsExplained(t *testing.T) {
 		if !errors.As(err, &input) {
 			t.Errorf("%s: %v", requirement, err)
 			continue
+		}
+		if strings.Contains(err.Error(), os.TempDir()) || strings.Contains(err.Error(), "warning") {
+			t.Errorf("%s: a place or a warning of uv's in: %v", requirement, err)
 		}
 		for _, w := range want {
 			if !strings.Contains(err.Error(), w) {

@@ -192,8 +192,12 @@ var (
 	spaces   = regexp.MustCompile(`\s+`)
 )
 
-// tidy makes one line of uv's explanation, without the address of forge's own index.
+// tidy makes one line of uv's explanation, without its warnings, which are about files and
+// interpreters of forge's own, and without the address of forge's own index.
 func tidy(s string) string {
+	if i := strings.Index(s, "error: "); i >= 0 {
+		s = s[i+len("error: "):]
+	}
 	s = spaces.ReplaceAllString(loopback.ReplaceAllString(s, "the index"), " ")
 	return strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(s), "× No solution found when resolving dependencies:"))
 }
