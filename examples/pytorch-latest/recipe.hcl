@@ -4,6 +4,10 @@ image "pytorch-latest" {
     gpus = ["A100", "H100", "B200"]
   }
 
+  python {
+    bytecode = true # no start compiles torch's modules again
+  }
+
   test "imports" {
     command = ["python", "-c", "import torch; print(torch.__version__, torch.ones(3).sum().item())"]
   }
