@@ -375,9 +375,12 @@ func hang(t *testing.T, b *Builder, im *recipes.Image) {
 	im.Tests = []recipes.Test{{Name: "hangs", Command: []string{"/app/hang"}}}
 }
 
-func TestADaemonThatIsKilledInMidSolve(t *testing.T) {
+func TestADaemonThatIsKilledOrStopsInMidSolve(t *testing.T) {
 	needDaemon(t)
-	for _, mode := range []string{"embedded", "remote"} {
+	old := silence
+	silence = 3 * time.Second
+	defer func() { silence = old }()
+	for _, mode := range []string{"embedded", "remote", "stopped"} {
 		b, im, li := scratch(t)
 		hang(t, b, im)
 		t.Cleanup(func() { unmount(b.Store.Dir()) })
@@ -385,7 +388,7 @@ func TestADaemonThatIsKilledInMidSolve(t *testing.T) {
 		seen := &waiter{text: "hanging", found: make(chan struct{})}
 		b.Messages = seen
 		var p *os.Process
-		if mode == "remote" {
+		if mode != "embedded" {
 			path := socket(t)
 			p = remote(t, "--addr", "unix://"+path)
 			b.Mode = "unix://" + path
@@ -417,7 +420,12 @@ func TestADaemonThatIsKilledInMidSolve(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := p.Kill(); err != nil {
+		end := syscall.SIGKILL
+		if mode == "stopped" {
+			end = syscall.SIGSTOP
+			defer func() { _ = p.Signal(syscall.SIGCONT) }() // so that it can be ended
+		}
+		if err := p.Signal(end); err != nil {
 			t.Fatal(err)
 		}
 		select {
