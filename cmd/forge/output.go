@@ -98,17 +98,14 @@ func load(ctx context.Context, t *terminal, engine string, im *recipes.Image, r 
 	var err error
 	switch engine {
 	case "podman":
-		var id string
-		if id, err = loaded(ctx, nil, "podman", "pull", "--quiet", "oci:"+r.Dir); err == nil {
-			_, err = loaded(ctx, nil, "podman", "tag", id, reference)
-		}
+		err = feed(ctx, func(w io.Writer) error { return builder.OCIArchive(w, r.Dir, reference) }, "podman", "load", "--quiet")
 	case "docker":
-		_, err = loaded(ctx, func(w io.Writer) error { return builder.DockerArchive(w, r.Dir, reference) }, "docker", "load", "--quiet")
+		err = feed(ctx, func(w io.Writer) error { return builder.DockerArchive(w, r.Dir, reference) }, "docker", "load", "--quiet")
 	case "containerd":
 		if namespace == "" {
 			namespace = "default"
 		}
-		_, err = loaded(ctx, func(w io.Writer) error { return builder.OCIArchive(w, r.Dir, reference) }, "ctr", "--namespace", namespace, "images", "import", "-")
+		err = feed(ctx, func(w io.Writer) error { return builder.OCIArchive(w, r.Dir, reference) }, "ctr", "--namespace", namespace, "images", "import", "-")
 	}
 	if err != nil {
 		return fmt.Errorf("loading into %s: %w", engine, err)
@@ -117,28 +114,22 @@ func load(ctx context.Context, t *terminal, engine string, im *recipes.Image, r 
 	return nil
 }
 
-// loaded runs an engine's program, feeds it, and returns its last line.
-func loaded(ctx context.Context, feed func(io.Writer) error, name string, args ...string) (string, error) {
+// feed runs an engine's program and writes an image into its input.
+func feed(ctx context.Context, image func(io.Writer) error, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
-	var out, messages bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &messages
-	var fed error
-	if feed != nil {
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			return "", err
-		}
-		if err := cmd.Start(); err != nil {
-			return "", err
-		}
-		fed = feed(in)
-		_ = in.Close() // the program says what it makes of it
-	} else if err := cmd.Start(); err != nil {
-		return "", err
+	var messages bytes.Buffer
+	cmd.Stderr = &messages
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
 	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	fed := image(in)
+	_ = in.Close() // the program says what it makes of it
 	if err := cmd.Wait(); err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", name, args[0], err, strings.TrimSpace(messages.String()))
+		return fmt.Errorf("%s %s: %w: %s", name, args[0], err, strings.TrimSpace(messages.String()))
 	}
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	return lines[len(lines)-1], fed
+	return fed
 }
