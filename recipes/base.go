@@ -12,6 +12,9 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
+// mirror is the address of a Debian archive, without a password.
+var mirror = regexp.MustCompile(`^https?://[^\s@?#]+$`)
+
 // base reads what lies below: Debian packages, which is the default, or an image.
 func (d *decoder) base(w *words, im *Image) {
 	b := w.one("base", 1)
@@ -45,7 +48,7 @@ func (d *decoder) debian(b *hclsyntax.Block, im *Image) {
 	d.packages(im.Debian.Packages, places)
 	im.Debian.Deny, places = p.list("deny")
 	d.packages(im.Debian.Deny, places)
-	if im.Debian.Mirror, at = p.text("mirror", ""); im.Debian.Mirror != "" && !regexp.MustCompile(`^https?://[^\s@]+$`).MatchString(im.Debian.Mirror) {
+	if im.Debian.Mirror, at = p.text("mirror", ""); im.Debian.Mirror != "" && !mirror.MatchString(im.Debian.Mirror) {
 		d.mistake(at, "Invalid mirror", "%+q: an http or https address without a password is due.", cut(im.Debian.Mirror))
 	}
 	if im.Debian.Snapshot, at = p.text("snapshot", ""); im.Debian.Snapshot != "" {
@@ -70,7 +73,7 @@ func (d *decoder) archives(w *words, im *Image) {
 			d.mistake(b.LabelRanges[0], "Invalid archive name", "%+q: small letters, digits, . _ and -; each archive has a name of its own, and debian and debian-security are Debian's.", cut(a.Name))
 		}
 		var at hcl.Range
-		if a.URL, at = p.text("url", ""); !regexp.MustCompile(`^https?://[^\s@?#]+$`).MatchString(a.URL) {
+		if a.URL, at = p.text("url", ""); !mirror.MatchString(a.URL) {
 			d.mistake(at, "Invalid address", "%+q: an http or https address without a password is due.", cut(a.URL))
 		}
 		if a.Key, at = p.text("key", ""); a.Key == "" {

@@ -25,46 +25,57 @@ type File struct {
 
 // Load reads the recipe at path. Its mistakes are one *Diagnostics.
 func Load(path string, o Options) (*File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold it up
+	src, err := read("Recipe", path)
 	if err != nil {
-		return nil, missing(path, err)
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, missing(path, errors.New("it is not a regular file"))
-	}
-	src, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
-	if err != nil {
-		return nil, missing(path, err)
+		return nil, err
 	}
 	return parse(path, src, o)
 }
 
-// missing is a recipe that cannot be read: a mistake like any other.
-func missing(path string, err error) error {
+// read reads a file of text, a byte more than a recipe may have at most. what begins the
+// sentence that it cannot be read.
+func read(what, path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold it up
+	if err != nil {
+		return nil, missing(what, path, err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, missing(what, path, errors.New("it is not a regular file"))
+	}
+	src, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err != nil {
+		return nil, missing(what, path, err)
+	}
+	return src, nil
+}
+
+// parseText parses a text that is within the bounds.
+func parseText(path string, src []byte) (*hcl.File, hcl.Diagnostics) {
+	if diags := checkText(path, src); diags.HasErrors() {
+		return &hcl.File{Bytes: src}, diags
+	}
+	return hclsyntax.ParseConfig(src, path, hcl.InitialPos)
+}
+
+// missing is a file that cannot be read: a mistake like any other.
+func missing(what, path string, err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {
 		err = pe.Err
 	}
-	return &Diagnostics{list: hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Recipe cannot be read", Detail: fmt.Sprintf("%q: %v.", path, err)}}}
+	return &Diagnostics{list: hcl.Diagnostics{{Severity: hcl.DiagError, Summary: what + " cannot be read", Detail: fmt.Sprintf("%q: %v.", path, err)}}}
 }
 
 // parse is Load for bytes.
 func parse(path string, src []byte, o Options) (*File, error) {
-	fail := func(f *hcl.File, diags hcl.Diagnostics) error {
-		return &Diagnostics{list: diags, files: map[string]*hcl.File{path: f}}
-	}
-	if diags := checkText(path, src); diags.HasErrors() {
-		return nil, fail(&hcl.File{Bytes: src}, diags)
-	}
-	parsed, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
-	if diags.HasErrors() {
-		return nil, fail(parsed, diags)
-	}
+	parsed, diags := parseText(path, src)
 	file := &File{Path: path, Dir: filepath.Dir(path), source: parsed, places: map[string]map[string]hcl.Range{}}
-	diags = file.decode(parsed.Body.(*hclsyntax.Body), o)
+	if !diags.HasErrors() {
+		diags = file.decode(parsed.Body.(*hclsyntax.Body), o)
+	}
 	if diags.HasErrors() {
-		return nil, fail(parsed, diags)
+		return nil, &Diagnostics{list: diags, files: map[string]*hcl.File{path: parsed}}
 	}
 	return file, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/forge-build/forge/builder"
@@ -38,6 +39,11 @@ func newWorkshop(t *terminal, file *recipes.File, offline bool) (*workshop, erro
 	if err != nil {
 		return nil, err
 	}
+	own, err := recipes.LoadSettings(settingsFile(home))
+	if err != nil {
+		return nil, err
+	}
+	settings.Configure(fetch.Config{Where: settingsFile(home), Indexes: own.Indexes, Archives: own.Archives, CAFile: own.CAFile})
 	w := &workshop{t: t, file: file, store: s, settings: settings}
 	w.offline = offline
 	w.fetcher = w.fetcherFor(s)
@@ -50,6 +56,15 @@ func (w *workshop) fetcherFor(s *store.Store) *fetch.Fetcher {
 	f.Offline = w.offline
 	f.AskDefaultIndex = resolve.DefaultIndex(s)
 	return f
+}
+
+// settingsFile is where a user says where bytes come from.
+func settingsFile(home string) string {
+	dir := os.Getenv("XDG_CONFIG_HOME")
+	if dir == "" {
+		dir = filepath.Join(home, ".config")
+	}
+	return filepath.Join(dir, "forge", "forge.hcl")
 }
 
 func (w *workshop) fetched(e fetch.Event) {
