@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sort"
 	"sync"
 
@@ -34,6 +35,10 @@ type Options struct {
 	Jobs       int         // layers converted at a time; 0: one for each CPU, at most 2
 	Progress   func(Event) // may be nil; called from several goroutines, one call at a time
 	Dir        string      // the recipe's folder, for local wheels
+	// Before are layers that an earlier lock states. One of them that this store has made
+	// in a kept codec, with the stated bytes, still states its digest in another codec: a
+	// claim as before, which whoever makes that codec confirms.
+	Before []lock.Layer
 }
 
 // Event is a step of Make.
@@ -251,6 +256,11 @@ func (m *maker) checked(j *job) (*Made, error) {
 	}
 	for _, c := range m.wanted() {
 		blob, ok := made.Layer.Blobs[string(c)]
+		if !ok && !m.keeps(c) {
+			if blob, ok = m.stated(made.Layer, c); ok {
+				made.Layer.Blobs[string(c)] = blob
+			}
+		}
 		if !ok {
 			return nil, nil
 		}
@@ -267,6 +277,19 @@ func (m *maker) checked(j *job) (*Made, error) {
 	}
 	made.Reused = true
 	return made, nil
+}
+
+// stated is what an earlier lock says of a layer in a codec, if it is right about everything
+// that this store knows of it.
+func (m *maker) stated(l lock.Layer, c layer.Codec) (lock.Blob, bool) {
+	for _, b := range m.o.Before {
+		if b.Name != l.Name || b.Environment != l.Environment || !slices.Equal(b.Members, l.Members) {
+			continue
+		}
+		blob, ok := b.Blobs[string(c)]
+		return blob, ok && b.DiffID == l.DiffID && CheckClaims(b, l) == nil
+	}
+	return lock.Blob{}, false
 }
 
 // recall reads the fact about a layer; nil when there is none.

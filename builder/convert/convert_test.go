@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -492,6 +493,50 @@ func TestReuse(t *testing.T) {
 		if got := b.must(b.together())[0]; got.Layer.DiffID != kept.Layer.DiffID {
 			t.Errorf("%s: %+v", what, got)
 		}
+	}
+}
+
+// An earlier lock may state the digest of the codec that this store has not made; only one
+// that is right about all the rest is heard, and nothing of it is remembered.
+func TestAnEarlierLockStatesTheOtherCodec(t *testing.T) {
+	b := newBench(t)
+	b.add("demo", "1.0", demo()...)
+	b.o.Codecs, b.o.AlsoDigest = []layer.Codec{layer.Zstd}, true
+	both := b.must(b.together())[0].Layer
+	if err := os.RemoveAll(filepath.Join(b.st.Dir(), "facts", "checked")); err != nil {
+		t.Fatal(err)
+	}
+	b.o.AlsoDigest = false
+	b.must(b.together())
+	b.o.AlsoDigest = true
+	other := "sha256:" + strings.Repeat("0", 64)
+	for what, change := range map[string]func(l *lock.Layer){
+		"another diffID":      func(l *lock.Layer) { l.DiffID = other },
+		"another zstd":        func(l *lock.Layer) { l.Blobs["zstd"] = lock.Blob{Digest: other, Size: 1} },
+		"another member":      func(l *lock.Layer) { l.Members = []string{other} },
+		"another environment": func(l *lock.Layer) { l.Environment = "x" },
+		"no gzip":             func(l *lock.Layer) { delete(l.Blobs, "gzip") },
+	} {
+		l := both
+		l.Blobs = maps.Clone(both.Blobs)
+		change(&l)
+		m := &maker{im: b.im, li: b.li, o: b.o}
+		m.o.Before = []lock.Layer{l}
+		j, err := m.job(both)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made, err := m.checked(j); made != nil || err != nil {
+			t.Errorf("%s: believed: %+v %v", what, made, err)
+		}
+	}
+	b.o.Before = []lock.Layer{both}
+	if got := b.must(b.together())[0]; !got.Reused || got.Layer.Blobs["gzip"] != both.Blobs["gzip"] {
+		t.Errorf("made again: %+v", got)
+	}
+	b.o.Before = nil
+	if got := b.must(b.together())[0]; got.Reused {
+		t.Error("what a lock states was remembered as made")
 	}
 }
 

@@ -105,6 +105,9 @@ func previous(path string) (*lock.Lock, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return &lock.Lock{Images: map[string]*lock.Image{}}, nil
 	case errors.As(err, &format) && l != nil:
+		for _, im := range l.Images {
+			im.Layers = nil // what they state is of other bytes
+		}
 		return l, nil
 	}
 	return l, err
@@ -177,6 +180,9 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	}
 	co := w.convertOptions(im, true)
 	co.Again = o.check
+	if before != nil {
+		co.Before = before.Layers
+	}
 	made, err := convert.Make(ctx, im, li, convert.Group(li), co)
 	if err != nil {
 		return nil, err
