@@ -47,6 +47,7 @@ type Result struct {
 	// Removed says what slim left out, rule by rule; the image lists each file in
 	// /usr/lib/forge/removed.json.
 	Removed []RemovedByRule `json:"removed"`
+	Runs    []string        `json:"runs,omitempty"` // steps of the recipe whose output is in the image
 	Tests   []TestResult    `json:"tests,omitempty"`
 }
 
@@ -169,10 +170,13 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 		return nil, err
 	}
 	r.Removed = removedByRule(made)
+	for _, x := range p.Image.Runs {
+		r.Runs = append(r.Runs, x.Name)
+	}
 	if b.NoTest {
 		return r, nil
 	}
-	return r, b.test(ctx, p, r)
+	return r, b.test(ctx, p, r, layers)
 }
 
 // claimed is the made layer that a lock claims.
@@ -231,16 +235,20 @@ func (b *Builder) put(v any, mediaType types.MediaType) (v1.Descriptor, error) {
 	if err != nil {
 		return v1.Descriptor{}, fmt.Errorf("internal error: %w", err)
 	}
+	d := v1.Descriptor{MediaType: mediaType, Size: int64(len(raw)), Digest: v1.Hash{Algorithm: "sha256", Hex: sumOf(raw)}}
+	if _, ok, err := b.Store.Stat(d.Digest.Hex); ok || err != nil {
+		return d, err
+	}
 	p, err := b.Store.Create()
 	if err != nil {
-		return v1.Descriptor{}, err
+		return d, err
 	}
 	defer p.Abort() // nothing after Commit
 	if _, err := p.Write(raw); err != nil {
-		return v1.Descriptor{}, err
+		return d, err
 	}
-	sum, err := p.Commit("")
-	return v1.Descriptor{MediaType: mediaType, Size: int64(len(raw)), Digest: v1.Hash{Algorithm: "sha256", Hex: sum}}, err
+	_, err = p.Commit(d.Digest.Hex)
+	return d, err
 }
 
 // layout writes the OCI layout beside its place and renames it.

@@ -205,7 +205,7 @@ func TestAPlanIsTheSameEachTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		def, err := testLLB(p, "sha256:"+strings.Repeat("a", 64), im.Tests[0]).Marshal(context.Background())
+		def, err := testLLB(p, slices.Repeat([]string{"sha256:" + strings.Repeat("a", 64)}, len(p.Layers)), im.Tests[0]).Marshal(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
-	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
@@ -71,9 +70,9 @@ func (b *Builder) harvest(ctx context.Context, s step) (_ *harvest, err error) {
 			return nil, err
 		}
 	}
-	images, err := local.NewStore(b.Store.Dir())
+	images, err := b.images()
 	if err != nil {
-		return nil, fmt.Errorf("opening the store for buildkitd: %w", err)
+		return nil, err
 	}
 	def, err := s.result.Marshal(ctx, llb.Platform(ocispecs.Platform{OS: "linux", Architecture: strings.TrimPrefix(s.platform, "linux/")}))
 	if err != nil {

@@ -36,11 +36,11 @@ func (e *RunError) Unwrap() error { return e.Err }
 // and without network, and makes a layer of what it left in its output folders: owned by
 // root, 0644 or 0755, without times. What the same root and command gave before is taken.
 func (b *Builder) run(ctx context.Context, p *Plan, r *recipes.Run, layers []lock.Layer) (lock.Layer, error) {
-	root, err := b.assemble(p.Config, layers, b.codec(p))
+	root, err := b.root(p, layers)
 	if err != nil {
 		return lock.Layer{}, err
 	}
-	key := sumOf([]byte(fmt.Sprintf("%s %s %s", root.manifest.Digest, b.codec(p), runKey(r))))
+	key := sumOf([]byte(fmt.Sprintf("%s %q %q %q %s", digests(root), p.Config.Config.User, p.Config.Config.Env, p.Config.Config.WorkingDir, runKey(r))))
 	made, err := b.ran(key)
 	if err != nil {
 		return lock.Layer{}, err
@@ -49,7 +49,7 @@ func (b *Builder) run(ctx context.Context, p *Plan, r *recipes.Run, layers []loc
 		return made.Layer, nil
 	}
 	h, err := b.harvest(ctx, step{name: "run", platform: p.Image.Platform, words: []string{fmt.Sprintf("run %q", r.Name)},
-		images: []*image{root}, result: runLLB(p, root.manifest.Digest.String(), r), limit: maxRun})
+		images: root, result: runLLB(p, digests(root), r), limit: maxRun})
 	if err != nil {
 		return lock.Layer{}, &RunError{p.Image.Name, r.Name, err}
 	}
@@ -91,12 +91,12 @@ func (b *Builder) ran(key string) (*convert.Made, error) {
 	return made, nil
 }
 
-// runLLB is the whole step: the image by digest, one command in it, and a folder of the
+// runLLB is the whole step: layers by digest, one command in them, and a folder of the
 // user's for each output.
-func runLLB(p *Plan, digest string, r *recipes.Run) llb.State {
+func runLLB(p *Plan, root []string, r *recipes.Run) llb.State {
 	uid := p.Image.User.UID
 	opts := append(inImage(p, r.Env), llb.Args(r.Command), llb.WithCustomName("run "+r.Name))
-	run := llb.OCILayout("forge/"+p.Image.Name+"@"+digest, llb.OCIStore("", "forge"), llb.WithCustomName("image "+p.Image.Name)).Run(opts...)
+	run := p.merged(root).Run(opts...)
 	var outs []llb.State
 	for _, o := range r.Output {
 		empty := llb.Scratch().File(llb.Mkdir("/out", 0o755, llb.WithUIDGID(uid, uid)))

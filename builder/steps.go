@@ -5,16 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/plugins/content/local"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/lock"
 )
 
 // TestResult is a recipe's test that has passed.
@@ -41,9 +44,9 @@ func (e *TestError) Error() string {
 
 func (e *TestError) Unwrap() error { return e.Err }
 
-// test runs the tests of an image that have not passed with this digest before. The image in
-// r.Dir is the finished one.
-func (b *Builder) test(ctx context.Context, p *Plan, r *Result) error {
+// test runs the tests of an image that have not passed with this digest before. layers are
+// the finished image's.
+func (b *Builder) test(ctx context.Context, p *Plan, r *Result, layers []lock.Layer) error {
 	var due []recipes.Test
 	for _, t := range p.Image.Tests {
 		if _, ok, err := b.Store.Fact("test", testKey(r, t)); err != nil {
@@ -61,16 +64,20 @@ func (b *Builder) test(ctx context.Context, p *Plan, r *Result) error {
 	if err != nil {
 		return err
 	}
+	root, err := b.root(p, layers)
+	if err != nil {
+		return err
+	}
 	if err := b.lend(w, r.Layers); err != nil {
 		return err
 	}
-	images, err := local.NewStore(r.Dir)
+	images, err := b.images()
 	if err != nil {
-		return fmt.Errorf("opening %q: %w", r.Dir, err)
+		return err
 	}
 	for _, t := range due {
 		began := time.Now()
-		if err := b.runTest(ctx, w, images, p, r, t); err != nil {
+		if err := b.runTest(ctx, w, images, p, root, t); err != nil {
 			return err
 		}
 		if err := b.Store.PutFact("test", testKey(r, t), []byte("passed")); err != nil {
@@ -118,8 +125,8 @@ func (b *Builder) words(p *Plan) []string {
 
 // runTest runs one test in the image's root, as its user, without network; what it writes is
 // thrown away.
-func (b *Builder) runTest(ctx context.Context, w *worker, images content.Store, p *Plan, r *Result, t recipes.Test) error {
-	def, err := testLLB(p, r.Digest, t).Marshal(ctx, llb.Platform(ocispecs.Platform{OS: "linux", Architecture: p.Config.Architecture}))
+func (b *Builder) runTest(ctx context.Context, w *worker, images content.Store, p *Plan, root []*image, t recipes.Test) error {
+	def, err := testLLB(p, digests(root), t).Marshal(ctx, llb.Platform(ocispecs.Platform{OS: "linux", Architecture: p.Config.Architecture}))
 	if err != nil {
 		return fmt.Errorf("planning test %q: %w", t.Name, err)
 	}
@@ -131,20 +138,62 @@ func (b *Builder) runTest(ctx context.Context, w *worker, images content.Store, 
 	return err
 }
 
-// testLLB is the whole step: the image by digest, and one command in it.
-func testLLB(p *Plan, digest string, t recipes.Test) llb.State {
-	root := llb.OCILayout("forge/"+p.Image.Name+"@"+digest, llb.OCIStore("", "forge"), llb.WithCustomName("image "+p.Image.Name))
+// testLLB is the whole step: the image's layers by digest, and one command in them.
+func testLLB(p *Plan, root []string, t recipes.Test) llb.State {
 	opts := append(inImage(p, t.Env), llb.Args(t.Command), llb.WithCustomName("test "+t.Name), llb.AddEnv("FORGE_TEST", t.Name))
-	return root.Run(opts...).Root()
+	return p.merged(root).Run(opts...).Root()
+}
+
+// root makes an image of each layer, in the store: the first layers of a plan.
+func (b *Builder) root(p *Plan, layers []lock.Layer) ([]*image, error) {
+	var out []*image
+	for _, l := range layers {
+		im, err := b.assemble(v1.ConfigFile{OS: "linux", Architecture: p.Config.Architecture}, []lock.Layer{l}, b.codec(p))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, im)
+	}
+	return out, nil
+}
+
+// digests are those of images' manifests.
+func digests(images []*image) []string {
+	var out []string
+	for _, im := range images {
+		out = append(out, im.manifest.Digest.String())
+	}
+	return out
+}
+
+// images is forge's store as a daemon reads it.
+func (b *Builder) images() (content.Store, error) {
+	s, err := local.NewStore(b.Store.Dir())
+	if err != nil {
+		return nil, fmt.Errorf("opening the store for buildkitd: %w", err)
+	}
+	return s, nil
+}
+
+// merged is a root file system of a plan's first layers, each of them an image by digest. A
+// daemon unpacks each layer once, whatever lies below it.
+func (p *Plan) merged(root []string) llb.State {
+	var states []llb.State
+	for i, digest := range root {
+		states = append(states, llb.OCILayout("forge/layer@"+digest, llb.OCIStore("", "forge"), llb.WithCustomName("layer "+p.Layers[i].Name)))
+	}
+	return llb.Merge(states, llb.WithCustomName("image "+p.Image.Name))
 }
 
 // steps is the digest of the LLB of a plan's runs and tests. Zeros stand for the digests of
-// the images that they run in, which a plan cannot know.
+// the layers that they run in, some of which a plan cannot know.
 func (p *Plan) steps() (string, error) {
-	zeros := "sha256:" + strings.Repeat("0", 64)
+	zeros := slices.Repeat([]string{"sha256:" + strings.Repeat("0", 64)}, len(p.Layers))
 	var states []llb.State
-	for i := range p.Image.Runs {
-		states = append(states, runLLB(p, zeros, &p.Image.Runs[i]))
+	for i, l := range p.Layers {
+		if l.Kind == "run" {
+			states = append(states, runLLB(p, zeros[:i], l.Run))
+		}
 	}
 	for _, t := range p.Image.Tests {
 		states = append(states, testLLB(p, zeros, t))

@@ -97,7 +97,7 @@ func TestDefinitionsAskForNothingDangerous(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	def, err := testLLB(p, "sha256:"+strings.Repeat("a", 64), recipes.Test{Name: "a", Command: []string{"true"}}).Marshal(context.Background())
+	def, err := testLLB(p, slices.Repeat([]string{"sha256:" + strings.Repeat("a", 64)}, len(p.Layers)), recipes.Test{Name: "a", Command: []string{"true"}}).Marshal(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

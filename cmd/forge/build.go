@@ -137,6 +137,9 @@ func (t *terminal) built(name, reference string, r *builder.Result) {
 	if !t.json {
 		t.result("%s", reference)
 	}
+	for _, x := range r.Runs {
+		t.say("%s: note: run %q executed code of the recipe, and what it made is a layer", name, x)
+	}
 	var size, removed int64
 	for _, l := range r.Layers {
 		size += l.Size
