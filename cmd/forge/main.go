@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/forge-build/forge/builder"
@@ -17,8 +18,13 @@ import (
 
 func main() { os.Exit(Main()) }
 
+// memory is the size at which the garbage collector works harder rather than let the heap
+// grow: package lists are large for a moment, and a build runs beside others.
+const memory = 192 << 20
+
 // Main runs forge with the process's arguments and returns its exit code.
 func Main() int {
+	debug.SetMemoryLimit(memory)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	term := newTerminal(os.Stdout, os.Stderr)
