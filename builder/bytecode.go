@@ -186,12 +186,7 @@ func (b *Builder) compiled(c compilation) (*convert.Made, error) {
 	if json.Unmarshal(text, made) != nil {
 		return nil, nil // not written by this version: the layer is made again
 	}
-	for _, blob := range made.Layer.Blobs {
-		if size, ok, err := b.Store.Stat(strings.TrimPrefix(blob.Digest, "sha256:")); err != nil || !ok || size != blob.Size {
-			return nil, err
-		}
-	}
-	if _, ok, err := b.Store.Stat(made.Index); err != nil || !ok {
+	if ok, err := b.held(made); !ok || err != nil {
 		return nil, err
 	}
 	made.Layer.Name, made.Layer.Members, made.Reused = c.layer.Name, c.layer.Members, true

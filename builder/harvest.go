@@ -234,3 +234,14 @@ func (b *Builder) keep(made *convert.Made, codecs []layer.Codec, write func(w *l
 	made.Index, err = p.Commit("")
 	return err
 }
+
+// held says whether the store still has what keep has written.
+func (b *Builder) held(made *convert.Made) (bool, error) {
+	for _, blob := range made.Layer.Blobs {
+		if size, ok, err := b.Store.Stat(strings.TrimPrefix(blob.Digest, "sha256:")); err != nil || !ok || size != blob.Size {
+			return false, err
+		}
+	}
+	_, ok, err := b.Store.Stat(made.Index)
+	return ok, err
+}

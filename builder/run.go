@@ -83,10 +83,8 @@ func (b *Builder) ran(key string) (*convert.Made, error) {
 	if json.Unmarshal(text, made) != nil {
 		return nil, nil // not written by this version
 	}
-	for _, blob := range made.Layer.Blobs {
-		if size, ok, err := b.Store.Stat(strings.TrimPrefix(blob.Digest, "sha256:")); err != nil || !ok || size != blob.Size {
-			return nil, err
-		}
+	if ok, err := b.held(made); !ok || err != nil {
+		return nil, err
 	}
 	return made, nil
 }

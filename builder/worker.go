@@ -132,7 +132,7 @@ func (e *BuilderGoneError) Unwrap() error { return e.Err }
 
 // Hint says what to do.
 func (e *BuilderGoneError) Hint() string {
-	return "nothing of the image was written; run forge build again when the builder is well (memory and disk are the usual causes)"
+	return "run forge build again when the builder is well (memory and disk are the usual causes); what was made before is kept"
 }
 
 // solve executes a definition, shows its progress in Messages, and returns a *StepError
