@@ -17,7 +17,7 @@ type Document struct {
 	Layers   []DocumentLayer `json:"layers"`
 	Config   v1.Config       `json:"config"`
 	Tests    []string        `json:"tests,omitempty"`
-	Steps    string          `json:"steps,omitempty"` // digest of the LLB of runs and tests, the image's own digest left open
+	Steps    string          `json:"steps,omitempty"` // digest of the LLB of runs and tests, the layers' digests left open
 }
 
 // DocumentLayer is one layer of a Document; what depends on the recipe's files has no digest
@@ -75,7 +75,7 @@ func (p *Plan) Text() string {
 		fmt.Fprintf(&b, "  test %q: %s\n", t.Name, strings.Join(t.Command, " "))
 	}
 	if p.Steps != "" {
-		fmt.Fprintf(&b, "  steps' LLB, with the image's digest left open: %s\n", p.Steps)
+		fmt.Fprintf(&b, "  steps' LLB, with the layers' digests left open: %s\n", p.Steps)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
