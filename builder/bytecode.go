@@ -111,6 +111,15 @@ func compilations(im *recipes.Image, li *lock.Image, made []convert.Made) []comp
 	return out
 }
 
+// lockedCompilations are the compilations of an image by what its lock claims of its layers.
+func lockedCompilations(im *recipes.Image, li *lock.Image) []compilation {
+	var made []convert.Made
+	for _, l := range li.Layers {
+		made = append(made, convert.Made{Layer: l})
+	}
+	return compilations(im, li, made)
+}
+
 // key names everything that decides the layer's bytes, except the codec.
 func (c *compilation) key() string {
 	h := []string{fmt.Sprint(bytecodeVersion, layer.Format), sumOf([]byte(compiler)), c.li.Platform, c.li.Python.Interpreter, strings.Join(c.under, " ")}
@@ -164,11 +173,7 @@ func (b *Builder) compiles(p *Plan) bool {
 	if !p.Image.Python.Bytecode {
 		return false
 	}
-	var claimed []convert.Made
-	for _, l := range p.Lock.Layers {
-		claimed = append(claimed, convert.Made{Layer: l})
-	}
-	for _, c := range compilations(p.Image, p.Lock, claimed) {
+	for _, c := range lockedCompilations(p.Image, p.Lock) {
 		if made, err := b.compiled(c); made == nil || err != nil {
 			return true
 		}
@@ -193,13 +198,10 @@ func (b *Builder) compiled(c compilation) (*convert.Made, error) {
 	return made, nil
 }
 
-// module is a source file, and who owns it.
-type module struct{ owner string }
-
-// sources makes an image that holds nothing but the modules to compile, and lists them by
-// path. One that comes with byte-code of its own is left alone.
-func (b *Builder) sources(c compilation) (map[string]module, *image, error) {
-	modules := map[string]module{}
+// sources makes an image that holds nothing but the modules to compile, and says by path
+// who owns each. One that comes with byte-code of its own is left alone.
+func (b *Builder) sources(c compilation) (map[string]string, *image, error) {
+	modules := map[string]string{}
 	var files []source
 	for _, m := range c.from {
 		found, err := b.modules(c, m)
@@ -220,7 +222,7 @@ func (b *Builder) sources(c compilation) (map[string]module, *image, error) {
 			if _, ok := modules[s.entry.Path]; ok {
 				continue // of two wheels, and the same
 			}
-			modules[s.entry.Path] = module{s.entry.Owner}
+			modules[s.entry.Path] = s.entry.Owner
 			if err := b.copyEntry(w, s, layer.Codec(c.im.Slim.Codec), blobs); err != nil {
 				return err
 			}
@@ -307,7 +309,7 @@ func compileLLB(c compilation, root, sources string) llb.State {
 
 // writeBytecode writes what the interpreter made: __pycache__/*.pyc of known modules, and
 // nothing else.
-func writeBytecode(w *layer.Writer, h *harvest, modules map[string]module) error {
+func writeBytecode(w *layer.Writer, h *harvest, modules map[string]string) error {
 	var magic []byte
 	for _, e := range h.entries {
 		_, p, _ := strings.Cut(e.path, "/")
@@ -316,7 +318,7 @@ func writeBytecode(w *layer.Writer, h *harvest, modules map[string]module) error
 		}
 		dir, name := path.Split(p)
 		stem, tag, _ := strings.Cut(strings.TrimSuffix(name, ".pyc"), ".")
-		of, known := modules[strings.TrimSuffix(dir, "__pycache__/")+stem+".py"]
+		owner, known := modules[strings.TrimSuffix(dir, "__pycache__/")+stem+".py"]
 		if e.typ != layer.Regular || !known || !strings.HasSuffix(dir, "/__pycache__/") || !strings.HasSuffix(name, ".pyc") || tag == "" || strings.Contains(tag, "opt-") {
 			return fmt.Errorf("the interpreter made %s %+q, which is no byte-code of a locked module", e.typ, p)
 		}
@@ -334,7 +336,7 @@ func writeBytecode(w *layer.Writer, h *harvest, modules map[string]module) error
 		if !bytes.Equal(head[:4], magic) || binary.LittleEndian.Uint32(head[4:8]) != 1 {
 			return fmt.Errorf("the interpreter made %+q, which is no unchecked byte-code of one Python", p)
 		}
-		header := layer.Header{Path: p, Type: layer.Regular, Mode: 0o644, Size: e.size, Owner: of.owner}
+		header := layer.Header{Path: p, Type: layer.Regular, Mode: 0o644, Size: e.size, Owner: owner}
 		if err := w.Add(header, io.NewSectionReader(h.file, e.offset, e.size), nil); err != nil {
 			return err
 		}

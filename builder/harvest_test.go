@@ -138,7 +138,7 @@ func TestOnlyByteCodeOfLockedModulesIsTaken(t *testing.T) {
 		return "\xf3\x0d\x0d\x0a" + flags + "\x00\x00\x00" + "12345678" + "\xe3rest"
 	}
 	good := head("\x01")
-	modules := map[string]module{"opt/venv/lib/a.py": {"wheel:a"}, "opt/venv/lib/b.c.py": {"wheel:a"}}
+	modules := map[string]string{"opt/venv/lib/a.py": "wheel:a", "opt/venv/lib/b.c.py": "wheel:a"}
 	for _, row := range []struct {
 		name string
 		head []tar.Header

@@ -121,11 +121,7 @@ func sameGroups(im *recipes.Image, li *lock.Image) error {
 func sameBytecode(im *recipes.Image, li *lock.Image, locked map[string]bool) error {
 	var due []compilation
 	if im.Python.Bytecode {
-		var made []convert.Made
-		for _, l := range li.Layers {
-			made = append(made, convert.Made{Layer: l})
-		}
-		due = compilations(im, li, made)
+		due = lockedCompilations(im, li)
 	}
 	for _, c := range due {
 		if !locked[c.layer.Name+" "+strings.Join(c.layer.Members, " ")] {

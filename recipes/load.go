@@ -128,13 +128,9 @@ func (f *File) Problem(im *Image, at, summary, detail string) error {
 
 // Format returns the recipe in the one form that HCL has; name is for messages.
 func Format(name string, src []byte) ([]byte, error) {
-	diags := checkText(name, src)
-	file := &hcl.File{Bytes: src}
-	if !diags.HasErrors() {
-		_, diags = hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	}
+	parsed, diags := parseText(name, src)
 	if diags.HasErrors() {
-		return nil, &Diagnostics{list: diags, files: map[string]*hcl.File{name: file}}
+		return nil, &Diagnostics{list: diags, files: map[string]*hcl.File{name: parsed}}
 	}
 	return hclwrite.Format(src), nil
 }
