@@ -17,9 +17,10 @@ const module = "github.com/forge-build/forge/"
 // forge a folder may import, and which heavy libraries it owns.
 var rooms = map[string]struct{ forge, owns []string }{
 	"cmd/forge": {[]string{"builder", "builder/base", "builder/convert", "builder/fetch", "builder/layer", "builder/resolve", "builder/start", "builder/store",
-		"recipes", "recipes/cuda", "recipes/draft", "recipes/lock"}, []string{"github.com/spf13/"}},
+		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock"}, []string{"github.com/spf13/"}},
 	"cmd/forge-init":       {[]string{"builder/start"}, nil},
-	"recipes":              {[]string{"recipes/cuda", "recipes/requirements"}, []string{"github.com/hashicorp/hcl/", "github.com/zclconf/"}},
+	"recipes":              {[]string{"recipes/cuda", "recipes/finding", "recipes/requirements"}, []string{"github.com/hashicorp/hcl/", "github.com/zclconf/"}},
+	"recipes/finding":      {nil, nil},
 	"recipes/lock":         {nil, nil},
 	"recipes/requirements": {nil, nil},
 	"recipes/cuda":         {nil, nil},
