@@ -8,4 +8,7 @@
 //
 // A recipe from a stranger cannot read the clock, the environment, the network, or a file
 // outside its own folder.
+//
+// LoadTrust reads a trust policy the same way, into the plain values of recipes/trust:
+// bounded, with every mistake at once, and without variables.
 package recipes
