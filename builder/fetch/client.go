@@ -2,8 +2,6 @@ package fetch
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strconv"
 	"sync"
@@ -19,6 +16,7 @@ import (
 	"time"
 
 	"github.com/forge-build/forge/builder/store"
+	"github.com/forge-build/forge/registry"
 )
 
 // Event is one step of one file's way here. Events of one Fetcher come one at a time.
@@ -83,34 +81,13 @@ func (f *Fetcher) event(e Event) {
 // both, and looks.
 func (f *Fetcher) http() (*http.Transport, error) {
 	f.once.Do(func() {
-		conf := &tls.Config{MinVersion: tls.VersionTLS12}
-		if f.set.CAFile != "" {
-			pem, err := os.ReadFile(f.set.CAFile)
-			if err != nil {
-				f.clientErr = &SettingsError{f.set.CAFile, fmt.Sprintf("reading certificate authorities: %v", err)}
-				return
-			}
-			if conf.RootCAs, err = x509.SystemCertPool(); err != nil {
-				conf.RootCAs = x509.NewCertPool()
-			}
-			if !conf.RootCAs.AppendCertsFromPEM(pem) {
-				f.clientErr = &SettingsError{f.set.CAFile, "holds no certificate in PEM form"}
-				return
-			}
+		t, err := registry.Transport(f.set.CAFile)
+		if err != nil {
+			f.clientErr = &SettingsError{f.set.CAFile, err.Error()}
+			return
 		}
-		f.client = &http.Transport{
-			Proxy:               f.proxy,
-			DialContext:         f.dial,
-			TLSClientConfig:     conf,
-			TLSHandshakeTimeout: 30 * time.Second,
-			ForceAttemptHTTP2:   true,
-			MaxConnsPerHost:     8,
-			MaxIdleConnsPerHost: 8,
-			IdleConnTimeout:     60 * time.Second,
-			// The bytes are wanted as they are stored, not as they are sent.
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: 256 << 10,
-		}
+		t.Proxy, t.DialContext = f.proxy, f.dial
+		f.client = t
 	})
 	return f.client, f.clientErr
 }
@@ -282,8 +259,9 @@ func temporary(err error) bool {
 	if errors.As(err, &st) {
 		return st.code >= 500 || st.code == 429 || st.code == 408
 	}
+	var busy *registry.BusyError
 	var ne net.Error
-	return errors.Is(err, errStall) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+	return errors.As(err, &busy) || errors.Is(err, errStall) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EPIPE) ||
 		errors.Is(err, net.ErrClosed) || (errors.As(err, &ne) && ne.Timeout()) || isHTTP2Reset(err)
 }

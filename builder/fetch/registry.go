@@ -7,19 +7,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"golang.org/x/net/publicsuffix"
 
 	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/registry"
 )
 
 // maxManifest bounds an index or manifest. Source: distribution specification, "Pushing manifests".
@@ -171,65 +167,37 @@ func (f *Fetcher) document(ctx context.Context, u *url.URL, w want) error {
 
 // pass is what lets forge read a repository.
 type pass struct {
+	registry.Pass
 	prefix string // of the paths that it is for
-	header string // of Authorization; empty: nothing is needed
-	until  time.Time
 }
 
-// enter asks the registry what it wants to know of who reads, and answers with Docker's
-// config and credential helpers. Source: distribution specification; Docker's token
-// authentication specification.
+// enter gets a pass for a repository, unless there is a fresh one.
 func (f *Fetcher) enter(ctx context.Context, repo name.Repository) error {
 	key := origin(&url.URL{Scheme: "https", Host: repo.RegistryStr()})
 	prefix := "/v2/" + repo.RepositoryStr() + "/"
 	f.mu.Lock()
 	old, ok := f.passes[key+prefix]
 	f.mu.Unlock()
-	if ok && f.now().Before(old.until) {
+	if ok && f.now().Before(old.Until) {
 		return nil
 	}
 	t, err := f.http()
 	if err != nil {
 		return err
 	}
-	g := guard{t, repo.RegistryStr()}
 	ctx, cancel := context.WithTimeout(ctx, 2*f.stall)
 	defer cancel()
-	auth, err := authn.DefaultKeychain.Resolve(repo)
-	if err != nil {
-		return &SettingsError{Reason: fmt.Sprintf("reading Docker's credentials for %s: %v", repo.RegistryStr(), err)}
-	}
-	var ch *transport.Challenge
+	p := pass{prefix: prefix}
 	err = f.retry(ctx, repo.RegistryStr(), func() (int64, error) {
-		ch, err = transport.Ping(ctx, repo.Registry, g)
+		p.Pass, err = registry.Enter(ctx, t, repo, "pull", nil, false)
 		return 0, err
 	})
-	if err != nil {
-		return fmt.Errorf("asking %s: %w", repo.RegistryStr(), bare(err))
+	var denied *registry.DeniedError
+	if errors.As(err, &denied) {
+		return &SettingsError{Reason: denied.Reason}
 	}
-	p := pass{prefix: prefix, until: f.now().Add(time.Hour)}
-	switch strings.ToLower(ch.Scheme) {
-	case "":
-	case "bearer":
-		tok, err := transport.Exchange(ctx, repo.Registry, auth, g, []string{repo.Scope(transport.PullScope)}, ch)
-		if err != nil {
-			return &SettingsError{Reason: fmt.Sprintf("getting a token for %s: %v", repo.Name(), bare(err))}
-		}
-		p.header = "Bearer " + tok.Token
-		// At least a minute is promised; most is used.
-		p.until = f.now().Add(time.Duration(max(tok.ExpiresIn, 60)) * time.Second * 3 / 4)
-	case "basic":
-		c, err := authn.Authorization(ctx, auth)
-		if err != nil {
-			return &SettingsError{Reason: fmt.Sprintf("reading Docker's credentials for %s: %v", repo.RegistryStr(), err)}
-		}
-		if c.Username != "" {
-			r := http.Request{Header: http.Header{}}
-			r.SetBasicAuth(c.Username, c.Password)
-			p.header = r.Header.Get("Authorization")
-		}
-	default:
-		return &SettingsError{Reason: fmt.Sprintf("%s wants to be entered by %s, which forge does not know", repo.RegistryStr(), q(ch.Scheme))}
+	if err != nil {
+		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -251,38 +219,8 @@ func (f *Fetcher) leave(repo name.Repository) {
 func (f *Fetcher) passFor(u *url.URL) string {
 	for key, p := range f.passes {
 		if origin(u)+p.prefix == key && strings.HasPrefix(u.Path, p.prefix) {
-			return p.header
+			return p.Header
 		}
 	}
 	return ""
-}
-
-// guard lets a registry's sign-in lead to https, and to hosts of the registry's own domain,
-// only (OCI-03): a realm elsewhere would be given the password.
-type guard struct {
-	http.RoundTripper
-	registry string
-}
-
-func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" {
-		return nil, refuse("OCI-03", show(r.URL), "", "only https is used")
-	}
-	if err := allowed(r.URL, nil, false); err != nil {
-		return nil, err
-	}
-	reg := (&url.URL{Host: g.registry}).Hostname()
-	if host := r.URL.Hostname(); host != reg && site(host) != site(reg) {
-		return nil, refuse("OCI-03", g.registry, "", "leads to %s to sign in, which is another domain", show(r.URL))
-	}
-	return g.RoundTripper.RoundTrip(r)
-}
-
-// site is the part of a host name that one owner has.
-func site(host string) string {
-	s, err := publicsuffix.EffectiveTLDPlusOne(strings.ToLower(host))
-	if err != nil {
-		return host // an address, or a name of one part
-	}
-	return s
 }
