@@ -81,6 +81,7 @@ func (d *decoder) image(b *hclsyntax.Block) *Image {
 	d.environments(w, im)
 	d.runs(w, im)
 	d.tests(w, im)
+	d.sign(w, im)
 	w.done()
 	d.sources(im)
 	d.stack(im)

@@ -28,6 +28,7 @@ type Image struct {
 	Environments []Environment // sorted by name
 	Runs         []Run         // in the order of the file
 	Tests        []Test        // in the order of the file
+	Sign         *Sign         // nil: the recipe says nothing about it
 }
 
 // PyTorch says which torch, for which GPUs.

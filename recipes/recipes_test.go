@@ -77,6 +77,7 @@ func TestTheCompleteRecipeMeansWhatItSays(t *testing.T) {
 		Runs: []Run{{Name: "compile tokenizer", Command: []string{"python", "-m", "acme.tokenizer"}, Output: []string{"/app/tokenizer"},
 			Env: map[string]string{"TOKENIZERS_PARALLELISM": "false"}}},
 		Tests: []Test{{Name: "imports", Command: []string{"python", "-c", "import torch"}}},
+		Sign:  &Sign{Identity: "https://github.com/acme/ml/.github/workflows/image.yml@refs/heads/main", Issuer: "https://token.actions.githubusercontent.com"},
 	}
 	if d := cmp.Diff(want, f.Images[0]); d != "" {
 		t.Error(d)

@@ -4,7 +4,13 @@ image "Bad Name" { # ERROR: Invalid image name
   platform = "linux/amd46" # ERROR: Unknown platform
   service "jupyter" {} # ERROR: Not supported yet
   model "m" {} # ERROR: Not supported yet
-  sign { # ERROR: Not supported yet
+  sign { # ERROR: Two signers
+    identity = "https://github.com/acme/*" # ERROR: Invalid identity
+    issuer = "https://user@issuer.example" # ERROR: Invalid issuer
+    key = "ssh://host/key" # ERROR: Unknown key service
+    public_key = "/etc/cosign.pub" # ERROR: File from outside
+    trust_root = "../root.json" # ERROR: File from outside
+    keys = [] # ERROR: Unknown word
   }
   pytorch {
     version = "2.9.1+cu128" # ERROR: Invalid torch version

@@ -86,6 +86,11 @@ image "train" {
   }
 
   test "imports" { command = ["python", "-c", "import torch"] }
+
+  sign {
+    identity = "https://github.com/acme/ml/.github/workflows/image.yml@refs/heads/main"
+    issuer   = "https://token.actions.githubusercontent.com"
+  }
 }
 
 image "cpu" {
