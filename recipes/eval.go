@@ -17,6 +17,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
 // Options says what the variables of a recipe are. Env looks for FORGE_VAR_<name>; it may
@@ -258,6 +259,34 @@ func (e *evaluator) variables(blocks []*hclsyntax.Block, o Options) hcl.Diagnost
 	}
 	e.ctx.Variables["var"] = cty.ObjectVal(values)
 	return diags
+}
+
+// Hidden stands for a value that is not repeated.
+const Hidden = "(hidden)"
+
+// values are the variables as text.
+func (e *evaluator) values() map[string]string {
+	out := map[string]string{}
+	for name, v := range e.ctx.Variables["var"].AsValueMap() {
+		text := ""
+		switch {
+		case !v.IsWhollyKnown():
+			continue // a mistake, which is reported
+		case !v.IsNull() && v.Type() == cty.String:
+			text = v.AsString()
+		default:
+			raw, err := ctyjson.Marshal(v, v.Type())
+			if err != nil {
+				continue // what has no text is no value of a variable
+			}
+			text = string(raw)
+		}
+		if secret.MatchString(text) || secretName.MatchString(name) {
+			text = Hidden
+		}
+		out[name] = text
+	}
+	return out
 }
 
 func lookup(env func(string) (string, bool), name string) (string, bool) {

@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,10 @@ type File struct {
 	Path   string // as the caller named it
 	Dir    string // its folder; every path of a recipe is relative to it
 	Images []*Image
+	SHA256 string // of the file's bytes, lower-case hex
+	// Variables are the values that the recipe was read with, as text or JSON. One that looks
+	// like a secret, or has a secret's name, is there as Hidden.
+	Variables map[string]string
 
 	source *hcl.File
 	places map[string]map[string]hcl.Range // image → "pytorch.driver" → where the value stands
@@ -72,6 +77,7 @@ func parse(path string, src []byte, o Options) (*File, error) {
 	parsed, diags := parseText(path, src)
 	file := &File{Path: path, Dir: filepath.Dir(path), source: parsed, places: map[string]map[string]hcl.Range{}}
 	if !diags.HasErrors() {
+		file.SHA256 = fmt.Sprintf("%x", sha256.Sum256(src))
 		diags = file.decode(parsed.Body.(*hclsyntax.Body), o)
 	}
 	if diags.HasErrors() {
@@ -97,6 +103,7 @@ func (f *File) decode(body *hclsyntax.Body, o Options) hcl.Diagnostics {
 	}
 	e := newEvaluator(f.Dir)
 	diags = append(diags, e.variables(blocks["variable"], o)...)
+	f.Variables = e.values()
 	diags = append(diags, e.locals(blocks["locals"])...)
 	if len(blocks["image"]) == 0 {
 		diags = append(diags, mistake(hcl.Range{Filename: f.Path, Start: hcl.InitialPos, End: hcl.InitialPos}, "No image", `A recipe has at least one image "name" { … } block.`))

@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -275,6 +276,28 @@ func TestVariablesComeFromFlagsThenEnvironment(t *testing.T) {
 	}
 	if _, err := Load(path, Options{Vars: map[string]string{"v": "x"}}); err == nil {
 		t.Error("an unknown variable was taken")
+	}
+}
+
+// What an image was made with can be told to others; a secret cannot.
+func TestVariablesAreToldWithoutSecrets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.hcl")
+	src := []byte(`variable "version" { default = "2.9.1" }
+variable "ports" { default = [1, 2] }
+variable "token" { default = "" }
+variable "other" {}
+image "a" {}
+`)
+	if err := os.WriteFile(path, src, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Load(path, Options{Vars: map[string]string{"token": "s3cret", "other": "ghp_" + strings.Repeat("a", 36)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"version": "2.9.1", "ports": "[1,2]", "token": Hidden, "other": Hidden}
+	if d := cmp.Diff(want, f.Variables); d != "" || f.SHA256 != fmt.Sprintf("%x", sha256.Sum256(src)) {
+		t.Error(f.SHA256, d)
 	}
 }
 
