@@ -38,6 +38,10 @@ writes an OCI layout to dist/<image>. It prints one line for each image:
 oci:DIR@sha256:…. With --json it prints a document: digest, folder, layers, what slim
 left out, tests and seconds of each image.
 
+Beside each layout lie IMAGE.report.html, a page that says what is in the image for
+somebody who does not know forge, and IMAGE.report.json, the same for programs. They
+also say what changed since the image whose report lay there before.
+
 The digest depends on the recipe, its lock and the copied files, and on nothing
 else: not on the machine, the builder, the time or the user.`,
 		Example: `  forge build recipe.hcl
@@ -113,6 +117,9 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 			return err
 		}
 		if err := load(ctx, t, o.load, im, result); err != nil {
+			return err
+		}
+		if _, err := writeReport(t, file, o.vars, plan, result, o.noTest, out.siblings(im)); err != nil {
 			return err
 		}
 		t.built(im.Name, out.reference(result), result)

@@ -55,6 +55,15 @@ func (o destination) write(im *recipes.Image, r *builder.Result) error {
 	return builder.WriteFile(o.archive, func(w io.Writer) error { return builder.DockerArchive(w, r.Dir, referenceOf(im)) })
 }
 
+// siblings is where files about an image are put: dist/train.report.json for dist/train and
+// for dist/train.tar.
+func (o destination) siblings(im *recipes.Image) siblings {
+	if o.archive == "" {
+		return siblings(filepath.Join(o.dir, im.Name))
+	}
+	return siblings(strings.TrimSuffix(o.archive, filepath.Ext(o.archive)))
+}
+
 // reference says where the image is: oci:DIR@sha256:… or docker-archive:FILE@sha256:….
 func (o destination) reference(r *builder.Result) string {
 	if o.archive == "" {

@@ -1,0 +1,141 @@
+package report
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/forge-build/forge/recipes/finding"
+)
+
+func found(id, pkg string, s finding.Severity) finding.Judged {
+	return finding.Judged{Finding: finding.Finding{ID: id, Package: pkg, Severity: s}}
+}
+
+func waived(j finding.Judged) finding.Judged {
+	j.Waiver, j.Why = &finding.Waiver{ID: j.ID, Until: "2027-01-01"}, "waived until 2027-01-01"
+	return j
+}
+
+func scan(fs ...finding.Judged) *finding.Document {
+	return &finding.Document{Database: &finding.Database{}, Verdict: finding.Verdict{Findings: fs}}
+}
+
+func TestCompareFindings(t *testing.T) {
+	for name, test := range map[string]struct {
+		was, is *finding.Document
+		want    FindingChanges
+	}{
+		"the same":           {scan(found("A", "x", finding.High)), scan(found("A", "x", finding.High)), FindingChanges{Compared: true}},
+		"the same, new data": {scan(), scan(), FindingChanges{Compared: true}},
+		"new":                {scan(), scan(found("A", "x", finding.Low)), FindingChanges{Compared: true, New: []FindingChange{{ID: "A", Package: "x", Is: "low"}}}},
+		"fixed":              {scan(found("A", "x", finding.High)), scan(), FindingChanges{Compared: true, Fixed: []FindingChange{{ID: "A", Package: "x", Was: "high"}}}},
+		"the same id in another package": {scan(found("A", "x", finding.High)), scan(found("A", "y", finding.High)),
+			FindingChanges{Compared: true, New: []FindingChange{{ID: "A", Package: "y", Is: "high"}}, Fixed: []FindingChange{{ID: "A", Package: "x", Was: "high"}}}},
+		"worse":  {scan(found("A", "x", finding.Medium)), scan(found("A", "x", finding.High)), FindingChanges{Compared: true, Worse: []FindingChange{{ID: "A", Package: "x", Was: "medium", Is: "high"}}}},
+		"better": {scan(found("A", "x", finding.Medium)), scan(found("A", "x", finding.Low)), FindingChanges{Compared: true, Better: []FindingChange{{ID: "A", Package: "x", Was: "medium", Is: "low"}}}},
+		"unknown counts as high": {scan(found("A", "x", finding.Medium)), scan(found("A", "x", finding.Unknown)),
+			FindingChanges{Compared: true, Worse: []FindingChange{{ID: "A", Package: "x", Was: "medium", Is: "unknown"}}}},
+		"waived is better": {scan(found("A", "x", finding.Critical)), scan(waived(found("A", "x", finding.Critical))),
+			FindingChanges{Compared: true, Better: []FindingChange{{ID: "A", Package: "x", Was: "critical", Is: "critical, waived"}}}},
+		"no longer waived is worse": {scan(waived(found("A", "x", finding.Critical))), scan(found("A", "x", finding.Low)),
+			FindingChanges{Compared: true, Worse: []FindingChange{{ID: "A", Package: "x", Was: "critical, waived", Is: "low"}}}},
+		"nobody looked before": {&finding.Document{NotScanned: "no database"}, scan(found("A", "x", finding.High)), FindingChanges{}},
+		"nobody looks now":     {scan(found("A", "x", finding.High)), nil, FindingChanges{}},
+	} {
+		if diff := cmp.Diff(test.want, compareScans(test.was, test.is)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestComparePackagesAndLayers(t *testing.T) {
+	p := func(name, version string, licences ...string) Package {
+		return Package{Name: name, Version: version, Kind: "python", Licences: licences}
+	}
+	in := func(p Package, env, parent string) Package { p.Environment, p.Parent = env, parent; return p }
+	a := &Report{Layers: []Layer{{Digest: digestA, Size: 7}, {Digest: digestB, Size: 5}},
+		Packages: []Package{p("gone", "1"), p("same", "1", "MIT"), p("up", "1"), in(p("up", "1"), "eval", ""), p("relicensed", "1", "MIT"), in(p("same", "1"), "", "other"), p("twice", "1"), p("twice", "2")}}
+	b := &Report{Layers: []Layer{{Digest: digestB, Size: 5}, {Digest: digestC, Size: 3}},
+		Packages: []Package{p("same", "1", "MIT"), p("up", "2"), in(p("up", "1"), "eval", ""), p("relicensed", "1", "SSPL-1.0"), p("new", "1"), p("twice", "2"), p("twice", "3")}}
+	want := Changes{Layers: Shared{Same: 1, Of: 2, Bytes: 5, New: 3},
+		New: []Package{p("new", "1")}, Gone: []Package{p("gone", "1"), in(p("same", "1"), "", "other")},
+		Changed:  []Change{{"python", "twice", "1, 2", "2, 3"}, {"python", "up", "1", "2"}},
+		Licences: []Change{{"python", "relicensed", "MIT", "SSPL-1.0"}}}
+	if diff := cmp.Diff(want, Compare(a, b)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if c := Compare(a, a); len(changeRows(c)) != 0 || c.Layers.New != 0 {
+		t.Errorf("an image differs from itself: %+v", c)
+	}
+}
+
+func TestARebuildOfTheSameImageKeepsWhatChangedBefore(t *testing.T) {
+	first, second, again := sample(), sample(), sample()
+	first.Image.Digest, first.Previous, second.Previous, again.Previous = digestB, nil, nil, nil
+	second.Succeed(first)
+	if second.Previous == nil || second.Previous.Digest != digestB {
+		t.Fatalf("previous is %+v", second.Previous)
+	}
+	again.Succeed(second)
+	if diff := cmp.Diff(second.Previous, again.Previous); diff != "" {
+		t.Errorf("-first +again:\n%s", diff)
+	}
+}
+
+func TestWhatNobodyHasScannedIsNeverCalledClean(t *testing.T) {
+	for name, d := range map[string]*finding.Document{"no verdict": nil, "no database": {}, "a reason": {Database: &finding.Database{}, NotScanned: "the database is from 2019"}} {
+		r := sample()
+		r.Scan = d
+		page := string(render(t, r))
+		var md bytes.Buffer
+		if err := r.WriteMarkdown(&md); err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{page, md.String()} {
+			if !strings.Contains(text, "not scanned") || strings.Contains(text, "none found") || strings.Contains(text, "passes its gate") || strings.Contains(text, ":white_check_mark: passes") || strings.Contains(text, "0 found") {
+				t.Errorf("%s: the reader is not told that nobody looked", name)
+			}
+		}
+		if d != nil && d.NotScanned != "" && !strings.Contains(page, d.NotScanned) {
+			t.Errorf("%s: the page does not say why", name)
+		}
+	}
+	r := sample()
+	r.Scan = scan()
+	r.Scan.Packages, r.Scan.Database.Built = 5, time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	if page := string(render(t, r)); !strings.Contains(page, "None of the 5 packages") || !strings.Contains(page, "2026-11-24") {
+		t.Error("a clean scan does not say what was looked up, and in which data")
+	}
+}
+
+func TestTreemapCoversItsPlaceInProportion(t *testing.T) {
+	blocks := []block{{label: "a", bytes: 600}, {label: "b", bytes: 300}, {label: "c", bytes: 100}, {label: "empty"}}
+	area, total := map[string]float64{}, 0.0
+	place(blocks, rectangle{0, 0, 100, 50}, func(b block, r rectangle) {
+		area[b.label] += r.w * r.h
+		total += r.w * r.h
+		if r.x < 0 || r.y < 0 || r.x+r.w > 100.001 || r.y+r.h > 50.001 {
+			t.Errorf("%s lies at %+v", b.label, r)
+		}
+	})
+	for label, want := range map[string]float64{"a": 3000, "b": 1500, "c": 500} {
+		if d := area[label] - want; d > 1 || d < -1 {
+			t.Errorf("area of %s is %.1f, want %.1f", label, area[label], want)
+		}
+	}
+	var many []block
+	for range 100_000 {
+		many = append(many, block{label: "x", bytes: 1})
+	}
+	tiles := treemap(append(many, block{label: "big", bytes: 1_000_000}), 1040, 460)
+	if len(tiles) > mostTiles+2 {
+		t.Errorf("%d tiles", len(tiles))
+	}
+	if len(treemap(nil, 10, 10)) != 0 || len(treemap([]block{{bytes: 0}}, 10, 10)) != 0 {
+		t.Error("nothing has tiles")
+	}
+}

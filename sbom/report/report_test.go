@@ -1,0 +1,56 @@
+package report
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s is not what is written (-want +got; -update rewrites it):\n%s", path, diff)
+	}
+}
+
+func TestGoldenPageAndDocument(t *testing.T) {
+	var page, document bytes.Buffer
+	if err := sample().WriteHTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	if err := sample().Write(&document); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "sample.html", page.Bytes())
+	golden(t, "sample.json", document.Bytes())
+}
+
+func TestADocumentComesBackAsItWasWritten(t *testing.T) {
+	var b bytes.Buffer
+	if err := sample().Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	back, err := Read(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sample(), back); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
