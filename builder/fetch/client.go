@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/forge-build/forge/builder/store"
-	"github.com/forge-build/forge/registry"
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // Event is one step of one file's way here. Events of one Fetcher come one at a time.

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/forge-build/forge/recipes"
-	"github.com/forge-build/forge/registry"
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // maxManifest bounds an index or manifest. Source: distribution specification, "Pushing manifests".

@@ -32,14 +32,14 @@ var rooms = map[string]struct{ forge, owns []string }{
 		[]string{"github.com/ProtonMail/"}},
 	"builder/convert":   {[]string{"recipes", "recipes/lock", "builder/debian", "builder/fetch", "builder/layer", "builder/store", "builder/wheel"}, nil},
 	"builder/base":      {[]string{"recipes", "recipes/lock", "builder/fetch", "builder/layer", "builder/store"}, nil},
-	"builder/fetch":     {[]string{"recipes", "recipes/lock", "builder/store", "registry"}, nil},
+	"builder/fetch":     {[]string{"recipes", "recipes/lock", "builder/store", "recipes/registry"}, nil},
 	"builder/store":     {nil, nil},
 	"builder/wheel":     {[]string{"builder/inflate"}, nil},
 	"builder/debian":    {nil, nil},
 	"builder/layer":     {[]string{"builder/inflate"}, nil},
 	"builder/inflate":   {nil, nil},
-	"registry":          {nil, []string{"github.com/google/go-containerregistry/pkg/v1/remote", "github.com/google/go-containerregistry/pkg/authn"}},
-	"signing/push":      {[]string{"registry"}, nil},
+	"recipes/registry":  {nil, []string{"github.com/google/go-containerregistry/pkg/v1/remote", "github.com/google/go-containerregistry/pkg/authn"}},
+	"signing/push":      {[]string{"recipes/registry"}, nil},
 	"signing/statement": {[]string{"recipes/finding", "recipes/lock"}, nil},
 	"builder/start":     {[]string{"recipes/cuda"}, nil},
 	"sbom/report":       {[]string{"recipes/cuda", "recipes/finding"}, nil},
@@ -56,7 +56,7 @@ func TestEachRoomImportsOnlyWhatItMay(t *testing.T) {
 		}
 	}
 	seen := map[string]bool{}
-	for _, top := range []string{"cmd", "builder", "recipes", "registry", "signing", "sbom"} {
+	for _, top := range []string{"cmd", "builder", "recipes", "signing", "sbom"} {
 		err := filepath.WalkDir(filepath.Join("../..", top), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.Contains(path, "testdata") {
 				return err

@@ -20,7 +20,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"github.com/forge-build/forge/registry"
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // Event is one step of one blob's way. Events of one Client come one at a time.

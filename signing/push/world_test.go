@@ -22,7 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 
-	enter "github.com/forge-build/forge/registry"
+	enter "github.com/forge-build/forge/recipes/registry"
 )
 
 // world is a registry that counts what it is asked.
