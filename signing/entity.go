@@ -1,0 +1,168 @@
+package signing
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	intoto "github.com/in-toto/attestation/go/v1"
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+
+	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/strictjson"
+)
+
+// entity is a candidate in the form in which sigstore-go verifies it, whatever its format.
+type entity struct {
+	content  verify.SignatureContent
+	material verify.VerificationContent
+	entries  []*tlog.Entry
+	times    [][]byte
+	version  string
+
+	cert    *x509.Certificate // nil: signed with a key
+	payload []byte            // what the signature is over, less the envelope's frame
+	head    *head             // of a statement
+	simple  *simple           // of an older signature
+}
+
+var _ verify.SignedEntity = (*entity)(nil)
+
+func (e *entity) SignatureContent() (verify.SignatureContent, error)       { return e.content, nil }
+func (e *entity) VerificationContent() (verify.VerificationContent, error) { return e.material, nil }
+func (e *entity) TlogEntries() ([]*tlog.Entry, error)                      { return e.entries, nil }
+func (e *entity) Timestamps() ([][]byte, error)                            { return e.times, nil }
+func (e *entity) Version() (string, error)                                 { return e.version, nil }
+
+func (e *entity) HasInclusionPromise() bool {
+	for _, t := range e.entries {
+		if t.HasInclusionPromise() {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *entity) HasInclusionProof() bool {
+	for _, t := range e.entries {
+		if !t.HasInclusionProof() {
+			return false
+		}
+	}
+	return len(e.entries) > 0
+}
+
+// artifact is what the signature must be about, in the library's terms.
+func (e *entity) artifact() (verify.ArtifactPolicyOption, error) {
+	if e.head == nil { // the payload itself is what was signed
+		return verify.WithArtifact(bytes.NewReader(e.payload)), nil
+	}
+	raw, err := hexBytes(e.head.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return verify.WithArtifactDigest("sha256", raw), nil
+}
+
+// predicate is the type that a candidate claims.
+func (e *entity) predicate() string {
+	if e.head == nil {
+		return TypeSignature
+	}
+	return e.head.Type
+}
+
+// envelope is a DSSE envelope that hands out its statement's head. The library's own would
+// unfold the whole predicate before the signer is known.
+type envelope struct {
+	*dsse.Envelope
+	signature []byte
+	head      *head
+}
+
+func (e *envelope) Signature() []byte                                       { return e.signature }
+func (e *envelope) EnvelopeContent() verify.EnvelopeContent                 { return e }
+func (e *envelope) MessageSignatureContent() verify.MessageSignatureContent { return nil }
+func (e *envelope) RawEnvelope() *dsse.Envelope                             { return e.Envelope }
+
+func (e *envelope) Statement() (*intoto.Statement, error) {
+	return &intoto.Statement{
+		Type:          e.head.Statement,
+		PredicateType: e.head.Type,
+		Subject:       []*intoto.ResourceDescriptor{{Name: e.head.Name, Digest: map[string]string{"sha256": e.head.Digest[len("sha256:"):]}}},
+	}, nil
+}
+
+// newEnvelope judges an envelope: in-toto's payload type, exactly one signature, and a
+// statement inside. signing A9.
+func newEnvelope(kind string, payload []byte, signatures [][]byte) (*envelope, error) {
+	if kind != payloadType {
+		return nil, fmt.Errorf("payload type is %s, not %q", strictjson.Quote(kind), payloadType)
+	}
+	if len(signatures) != 1 {
+		return nil, fmt.Errorf("the envelope has %d signatures, not exactly one", len(signatures))
+	}
+	h, err := readStatement(payload)
+	if err != nil {
+		return nil, fmt.Errorf("the statement: %w", err)
+	}
+	return &envelope{head: h, signature: signatures[0], Envelope: &dsse.Envelope{
+		PayloadType: kind,
+		Payload:     base64.StdEncoding.EncodeToString(payload),
+		Signatures:  []dsse.Signature{{Sig: base64.StdEncoding.EncodeToString(signatures[0])}},
+	}}, nil
+}
+
+// open reads a candidate of any format.
+func open(c evidence.Candidate) (*entity, error) {
+	switch c.Format {
+	case evidence.Bundle:
+		return openBundle(c.Raw)
+	case evidence.LegacySignature:
+		return openSimple(c.Raw, c.Annotations)
+	case evidence.LegacyAttestation:
+		return openAttestation(c.Raw, c.Annotations)
+	}
+	return nil, fmt.Errorf("format %q is not known", c.Format)
+}
+
+// openBundle reads a Sigstore bundle around an in-toto statement.
+func openBundle(raw []byte) (*entity, error) {
+	if err := strictjson.Check(raw); err != nil {
+		return nil, err
+	}
+	var b bundle.Bundle
+	if err := b.UnmarshalJSON(raw); err != nil {
+		return nil, err
+	}
+	dsseProto := b.GetDsseEnvelope()
+	if dsseProto == nil {
+		return nil, errors.New("the bundle holds no statement, but a signature over bytes")
+	}
+	var sigs [][]byte
+	for _, s := range dsseProto.GetSignatures() {
+		sigs = append(sigs, s.GetSig())
+	}
+	env, err := newEnvelope(dsseProto.GetPayloadType(), dsseProto.GetPayload(), sigs)
+	if err != nil {
+		return nil, err
+	}
+	e := &entity{content: env, head: env.head, payload: dsseProto.GetPayload()}
+	if e.material, err = b.VerificationContent(); err != nil {
+		return nil, err
+	}
+	e.cert = e.material.Certificate()
+	if e.entries, err = b.TlogEntries(); err != nil {
+		return nil, err
+	}
+	if e.times, err = b.Timestamps(); err != nil {
+		return nil, err
+	}
+	e.version, err = b.Version()
+	return e, err
+}

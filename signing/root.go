@@ -1,0 +1,81 @@
+package signing
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/sigstore/sigstore-go/pkg/root"
+
+	"github.com/forge-build/forge/signing/strictjson"
+)
+
+// maxRoot bounds a trust root's file; the public one has 7 KB.
+const maxRoot = 4 << 20
+
+// Root names the certificate authorities, logs and time-stamp authorities that are trusted.
+type Root struct {
+	material root.TrustedMaterial
+	sum      string
+}
+
+// LoadRoot reads a trusted root from a file in Sigstore's format.
+func LoadRoot(path string) (*Root, error) {
+	raw, err := readFile(path, maxRoot)
+	if err != nil {
+		return nil, fmt.Errorf("reading trust root %q: %w", path, err)
+	}
+	r, err := ParseRoot(raw)
+	if err != nil {
+		return nil, &PolicyError{fmt.Sprintf("trust root %q: %v", path, err)}
+	}
+	return r, nil
+}
+
+// ParseRoot reads a trusted root: strict JSON, a media type that forge knows, and something
+// in it.
+func ParseRoot(raw []byte) (*Root, error) {
+	if err := strictjson.Check(raw); err != nil {
+		return nil, err
+	}
+	tr, err := root.NewTrustedRootFromJSON(raw)
+	if err != nil {
+		return nil, err
+	}
+	if len(tr.FulcioCertificateAuthorities())+len(tr.RekorLogs())+len(tr.TimestampingAuthorities()) == 0 {
+		return nil, errors.New("it names no certificate authority, no log and no time-stamp authority")
+	}
+	for id, l := range tr.RekorLogs() {
+		if l.BaseURL == "" {
+			return nil, fmt.Errorf("log %.16s has no baseUrl, which names the log in its checkpoints", id)
+		}
+	}
+	return &Root{material: tr, sum: fmt.Sprintf("sha256:%x", sha256.Sum256(raw))}, nil
+}
+
+// String names a root by its file's digest.
+func (r *Root) String() string {
+	if r == nil {
+		return "none"
+	}
+	return r.sum
+}
+
+// readFile reads a regular file of at most limit bytes.
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(errors.New("it is not a regular file"), err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("it is larger than %d bytes", limit)
+	}
+	return raw, err
+}

@@ -1,0 +1,211 @@
+package signing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/sign"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/forge-build/forge/signing/evidence"
+)
+
+// BundleType is the media type of a bundle, as a layer and as an artifact.
+const BundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+// SignWith says how to sign: with a key, or with an identity token (keyless).
+type SignWith struct {
+	// Key is a file, or a reference to a key management service (see Schemes). Empty: an
+	// identity token is used.
+	Key        string
+	Passphrase func() ([]byte, error)                // of an encrypted key file; asked for only then
+	Token      func(context.Context) (string, error) // an identity token, each time one is needed
+	Services   Services
+	Root       *Root // what the services' answers are judged by; needed if there are any
+	// Expect is who the certificate must be for. Zero: what the token says.
+	Expect Identity
+}
+
+// Services are the addresses of what confirms a signature. For a key each is optional; an
+// identity needs a certificate authority, a log, and a time-stamp authority if the log
+// gives no time.
+type Services struct {
+	Fulcio    string // certificate authority
+	Rekor     string // transparency log
+	RekorV1   bool   // the log is of the first version; the second is the rule
+	Timestamp string // time-stamp authority: the whole address, path included
+}
+
+// Signer signs statements.
+type Signer struct {
+	keypair  sign.Keypair // nil: a new one for each signature
+	key      Key          // of keypair
+	token    func(context.Context) (string, error)
+	services Services
+	root     *Root
+	expect   Identity
+}
+
+// NewSigner makes a signer. A key file is read and decrypted here; no service is asked yet
+// but a key management service for the public key.
+func NewSigner(ctx context.Context, with SignWith) (*Signer, error) {
+	s := &Signer{token: with.Token, services: with.Services, root: with.Root, expect: with.Expect}
+	switch {
+	case with.Key != "" && with.Token != nil:
+		return nil, &PolicyError{"both a key and an identity token are named; sign with one of them"}
+	case with.Key == "" && with.Token == nil:
+		return nil, &PolicyError{"neither a key nor an identity token is named to sign with"}
+	case with.Services != Services{} && with.Root == nil:
+		return nil, &PolicyError{"the answers of signing services can only be judged with a trust root"}
+	case with.Token != nil && (with.Services.Fulcio == "" || with.Services.Rekor == ""):
+		return nil, &PolicyError{"signing with an identity needs a certificate authority and a transparency log"}
+	case with.Token != nil && with.Services.Timestamp == "" && !with.Services.RekorV1:
+		return nil, &PolicyError{"signing with an identity needs a time-stamp authority: this log gives no time"}
+	case with.Key != "" && with.Services.Fulcio != "":
+		return nil, &PolicyError{"a certificate authority is for identities; this signs with a key"}
+	}
+	if err := with.Services.check(); err != nil {
+		return nil, err
+	}
+	if with.Key == "" {
+		return s, nil
+	}
+	var err error
+	s.keypair, s.key, err = openKey(ctx, with.Key, with.Passphrase, with.Services.Rekor != "")
+	return s, err
+}
+
+func (s Services) check() error {
+	for _, raw := range []string{s.Fulcio, s.Rekor, s.Timestamp} {
+		if raw == "" {
+			continue
+		}
+		u, err := url.Parse(raw)
+		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+			return &PolicyError{fmt.Sprintf("signing service %q: it must be an https address without a password (http only on this machine itself)", raw)}
+		}
+	}
+	return nil
+}
+
+// Policy is what a consumer must expect of what this signer signs: its key, or the identity
+// that it was told to have.
+func (s *Signer) Policy() Policy {
+	p := Policy{Root: s.root}
+	if s.keypair != nil {
+		p.Keys = []Key{s.key}
+		if s.services.Rekor != "" {
+			p.Log = 1
+		}
+		if s.services.Timestamp != "" {
+			p.Times = 1
+		}
+		return p
+	}
+	if s.expect.Issuer != "" {
+		p.Identities = []Identity{s.expect}
+	}
+	return p
+}
+
+// PublicKey is the signer's key in PEM form; nil for an identity.
+func (s *Signer) PublicKey() []byte { return s.key.PEM }
+
+// Signed is a statement with its signature.
+type Signed struct {
+	Bundle    []byte    // JSON, of type BundleType
+	Type      string    // predicate type
+	Digest    string    // of the image
+	Signer    Signature //
+	Time      time.Time // the earliest that was confirmed; zero if none was
+	LogHashes bool      // the log was given hashes only
+}
+
+// Sign signs an in-toto v1 statement about one image and returns the bundle after forge's
+// own verification of it: a service that lies is noticed before anything is uploaded.
+// signing A44.
+func (s *Signer) Sign(ctx context.Context, statement []byte) (*Signed, error) {
+	h, err := readStatement(statement)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("signing a statement: %w", err)
+	case h.Statement != statementV1:
+		return nil, fmt.Errorf("signing a statement: _type is %q, not %q", h.Statement, statementV1)
+	case h.Name == "":
+		return nil, errors.New("signing a statement: its subject names no repository")
+	case len(h.Predicate) == 0:
+		return nil, errors.New("signing a statement: it has no predicate")
+	}
+	p := s.Policy()
+	pair, opts := s.keypair, sign.BundleOptions{Context: ctx}
+	if pair == nil {
+		token, err := s.token(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("getting an identity token: %w", err)
+		}
+		if pair, err = sign.NewEphemeralKeypair(nil); err != nil {
+			return nil, fmt.Errorf("making a key for one signature: %w", err)
+		}
+		opts.CertificateProvider = sign.NewFulcio(&sign.FulcioOptions{BaseURL: s.services.Fulcio, Retries: 2, Transport: plainTransport()})
+		opts.CertificateProviderOptions = &sign.CertificateProviderOptions{IDToken: token}
+		if len(p.Identities) == 0 {
+			id, err := promised(token)
+			if err != nil {
+				return nil, fmt.Errorf("reading the identity token: %w", err)
+			}
+			p.Identities = []Identity{id}
+		}
+	}
+	if u := s.services.Timestamp; u != "" {
+		opts.TimestampAuthorities = []*sign.TimestampAuthority{sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: u, Retries: 2, Transport: plainTransport()})}
+	}
+	if u := s.services.Rekor; u != "" {
+		version := uint32(2)
+		if s.services.RekorV1 {
+			version = 1
+		}
+		opts.TransparencyLogs = []sign.Transparency{sign.NewRekor(&sign.RekorOptions{BaseURL: u, Retries: 2, Version: version})}
+	}
+	pb, err := sign.Bundle(&sign.DSSEData{Data: statement, PayloadType: bundle.IntotoMediaType}, pair, opts)
+	if err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	return s.accept(pb, h, p)
+}
+
+// accept makes the bundle's JSON and verifies it as a consumer would.
+func (s *Signer) accept(pb *protobundle.Bundle, h *head, p Policy) (*Signed, error) {
+	raw, err := protojson.Marshal(pb)
+	if err != nil {
+		return nil, fmt.Errorf("writing a bundle: %w", err)
+	}
+	p.Statements = []Requirement{{Types: []string{h.Type}}}
+	if err := p.Check(); err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	digest, err := v1.NewHash(h.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	j := judge{&p, Image{h.Name, digest}}
+	f := j.candidate(evidence.Candidate{Format: evidence.Bundle, Where: "what was just signed", Raw: raw})
+	if f.failed != nil {
+		return nil, &NotVerifiedError{Image: j.image.String(), Checks: append(f.rows, *f.failed)}
+	}
+	return &Signed{Bundle: raw, Type: h.Type, Digest: h.Digest, Signer: f.statement.Signer, Time: f.statement.Time}, nil
+}
+
+// plainTransport follows the proxies of the environment and verifies TLS, as the default
+// one does, and shares no state with it.
+func plainTransport() http.RoundTripper {
+	return &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 30 * time.Second, DisableKeepAlives: true}
+}
