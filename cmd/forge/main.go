@@ -14,6 +14,7 @@ import (
 	"github.com/forge-build/forge/builder/resolve"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/signing"
 )
 
 func main() { os.Exit(Main()) }
@@ -47,6 +48,7 @@ const (
 	exitOK          = 0
 	exitFailure     = 1   // network, disk, daemon, registry, malformed downloaded input
 	exitRecipe      = 2   // recipe, lock or usage; stale lock; a --check difference
+	exitUnverified  = 4   // not verified, absence included
 	exitInterrupted = 130 // Ctrl-C
 )
 
@@ -78,13 +80,22 @@ func exitCode(err error) int {
 		usage       usageError
 		stale       staleError
 		difference  differenceError
+		expected    *signing.PolicyError
+		key         *signing.KeyError
+		incomplete  *signing.IncompleteError
+		unverified  *signing.NotVerifiedError
 	)
 	switch {
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &diagnostics), errors.As(err, &invalid), errors.As(err, &format), errors.As(err, &settings),
-		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &unfit), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference):
+		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &unfit), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference),
+		errors.As(err, &expected), errors.As(err, &key):
 		return exitRecipe
+	case errors.As(err, &incomplete):
+		return exitFailure // what is missing may exist
+	case errors.As(err, &unverified):
+		return exitUnverified
 	}
 	return exitFailure
 }

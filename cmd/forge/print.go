@@ -16,6 +16,8 @@ import (
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/signing"
+	"github.com/forge-build/forge/signing/evidence"
 )
 
 // All of forge's output goes through this file. Its rules:
@@ -162,7 +164,8 @@ func (t *terminal) failure(err error) {
 			Hint        string `json:"hint,omitempty"`
 			ExitCode    int    `json:"exitCode"`
 			Diagnostics any    `json:"diagnostics,omitempty"`
-		}{reasonID(err), err.Error(), hint(err), exitCode(err), diagnosticsJSON(diagnostics)})
+			Unverified  any    `json:"verification,omitempty"`
+		}{reasonID(err), err.Error(), hint(err), exitCode(err), diagnosticsJSON(diagnostics), verification(err)})
 		fmt.Fprintln(t.err, string(raw))
 		return
 	}
@@ -183,6 +186,19 @@ func diagnosticsJSON(d *recipes.Diagnostics) any {
 	return d.JSON()
 }
 
+// verification is the table of an image that is not verified.
+func verification(err error) any {
+	var not *signing.NotVerifiedError
+	var part *signing.IncompleteError
+	switch {
+	case errors.As(err, &part):
+		return part.NotVerified
+	case errors.As(err, &not):
+		return not
+	}
+	return nil
+}
+
 // reasonID is a failure's reason for programs, finer than the exit code; empty for most.
 func reasonID(err error) string {
 	var (
@@ -192,8 +208,17 @@ func reasonID(err error) string {
 		none    *builder.NoBuilderError
 		test    *builder.TestError
 		claim   *convert.ClaimError
+		reg     *evidence.RegistryError
+		not     *signing.NotVerifiedError
+		policy  *signing.PolicyError
 	)
 	switch {
+	case errors.As(err, &reg):
+		return reg.ID
+	case errors.As(err, &not):
+		return not.ID()
+	case errors.As(err, &policy):
+		return "policy"
 	case errors.As(err, &gone):
 		return "gone" // a locked file is served nowhere any more
 	case errors.As(err, &offline):

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/forge-build/forge/registry"
+	"github.com/forge-build/forge/signing"
+	"github.com/forge-build/forge/signing/evidence"
+)
+
+// expectation is what the user expects of an image, as flags say it.
+type expectation struct {
+	identities, patterns []string
+	issuer               string
+	claims               map[string]string
+	keys                 []string
+	root                 string
+	require              []string
+	attestationsOnly     bool
+	repositories         []string
+	unnamed              bool
+	format               string
+	indexOnly            bool
+	log, times           int
+	proof                bool
+}
+
+type verifyOptions struct {
+	expectation
+	offline bool
+	timeout time.Duration
+}
+
+func newVerify(t *terminal) *cobra.Command {
+	var o verifyOptions
+	c := &cobra.Command{
+		Use:   "verify IMAGE",
+		Short: "Say whether an image is what somebody you name has signed",
+		Long: `Verify asks a registry once what IMAGE is, judges everything that was signed
+about it, and prints repository@digest, exactly what it verified, so that
+  podman pull "$(forge verify …)"
+pulls nothing else. If anything that you expect does not hold, it prints the
+table of all checks to stderr and nothing to stdout. IMAGE may be oci:FOLDER,
+an OCI layout; then nothing but files is read.
+
+Who must have signed is always named: an identity with its issuer, or a key.
+Sigstore bundles and cosign's older signatures count alike. A signature by
+cosign in its newer format names no repository; --unsafe-unnamed accepts it.
+The kinds that --require knows are ` + strings.Join(signing.Kinds(), ", ") + `,
+or a full predicate type.`,
+		Example: `  forge verify --key team.pub registry.example/team/train:1
+  forge verify --trusted-root root.json --issuer https://accounts.example \
+    --identity release@example.org --require sbom,provenance registry.example/team/train:1
+  forge verify --offline --key team.pub oci:dist/train`,
+		Args: exactly("IMAGE"),
+		RunE: func(c *cobra.Command, args []string) error { return runVerify(c.Context(), t, o, args[0]) },
+	}
+	o.expectation.flags(c)
+	c.Flags().BoolVar(&o.offline, "offline", false, "refuse to open a connection: IMAGE must be a layout")
+	c.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long a registry may take for everything")
+	return c
+}
+
+// flags adds the flags that say what is expected.
+func (e *expectation) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringArrayVar(&e.identities, "identity", nil, "exact name in the signer's certificate: e-mail address or URI; with --issuer (repeatable)")
+	f.StringArrayVar(&e.patterns, "identity-regexp", nil, "pattern that must match the whole name; with --issuer (repeatable)")
+	f.StringVar(&e.issuer, "issuer", "", "exact issuer of the signer's identity token")
+	f.StringToStringVar(&e.claims, "claim", nil, "NAME=VALUE that the certificate must hold, such as sourceRepositoryRef=refs/heads/main")
+	f.StringArrayVar(&e.keys, "key", nil, "file of a public key that may have signed (repeatable)")
+	f.StringVar(&e.root, "trusted-root", "", "file of the trust root: certificate authorities, logs, time-stamp authorities")
+	f.StringSliceVar(&e.require, "require", nil, "kinds of statements that must be there besides the signature")
+	f.BoolVar(&e.attestationsOnly, "attestations-only", false, "do not want a signature, only what --require says")
+	f.StringArrayVar(&e.repositories, "repository", nil, "name under which it may have been signed besides its own: a mirror's origin, a layout's name")
+	f.BoolVar(&e.unnamed, "unsafe-unnamed", false, "accept statements that name no repository: such a signature counts wherever it is copied")
+	f.StringVar(&e.format, "format", "any", "which signatures count: any, bundle, legacy")
+	f.BoolVar(&e.indexOnly, "index-only", false, "of an index, verify the index alone and not each of its images")
+	f.IntVar(&e.log, "logs", 0, "transparency logs that must hold the signature (1 for identities)")
+	f.IntVar(&e.times, "times", 0, "confirmed times that a signature must have (1 for identities)")
+	f.BoolVar(&e.proof, "proof", false, "want a log's proof of inclusion, not its promise")
+}
+
+// policy turns flags into a policy, which is judged here: before any connection.
+func (e *expectation) policy() (signing.Policy, error) {
+	p := signing.Policy{Repositories: e.repositories, UnnamedUnsafe: e.unnamed, Log: e.log, Times: e.times, Proof: e.proof}
+	formats := map[string]signing.Formats{"any": signing.AnyFormat, "bundle": signing.BundlesOnly, "legacy": signing.LegacyOnly}
+	var ok bool
+	if p.Formats, ok = formats[e.format]; !ok {
+		return p, usageError{fmt.Errorf("--format is any, bundle or legacy, not %q", e.format)}
+	}
+	if e.indexOnly {
+		p.Index = signing.IndexOnly
+	}
+	if len(e.identities)+len(e.patterns) == 0 && (e.issuer != "" || len(e.claims) > 0) {
+		return p, usageError{errors.New("--issuer and --claim belong to an --identity")}
+	}
+	for _, name := range e.identities {
+		p.Identities = append(p.Identities, signing.Identity{Name: name, Issuer: e.issuer, Claims: e.claims})
+	}
+	for _, pattern := range e.patterns {
+		p.Identities = append(p.Identities, signing.Identity{Pattern: pattern, Issuer: e.issuer, Claims: e.claims})
+	}
+	for _, path := range e.keys {
+		k, err := signing.LoadKey(path)
+		if err != nil {
+			return p, err
+		}
+		p.Keys = append(p.Keys, k)
+	}
+	if e.root != "" {
+		var err error
+		if p.Root, err = signing.LoadRoot(e.root); err != nil {
+			return p, err
+		}
+	}
+	if err := e.statements(&p); err != nil {
+		return p, err
+	}
+	return p, p.Check()
+}
+
+func (e *expectation) statements(p *signing.Policy) error {
+	if !e.attestationsOnly {
+		p.Statements = append(p.Statements, signing.Requirement{Types: signing.Types("signature")})
+	}
+	for _, kind := range e.require {
+		types := signing.Types(kind)
+		if types == nil {
+			return usageError{fmt.Errorf("--require %q is no kind of statement; known are %s, or a full predicate type", kind, strings.Join(signing.Kinds(), ", "))}
+		}
+		p.Statements = append(p.Statements, signing.Requirement{Types: types})
+	}
+	if len(p.Statements) == 0 {
+		return usageError{errors.New("--attestations-only needs a --require: else nothing would be expected")}
+	}
+	return nil
+}
+
+func runVerify(ctx context.Context, t *terminal, o verifyOptions, ref string) error {
+	p, err := o.policy()
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, o.timeout)
+	defer stop()
+	src, image, shown, err := locate(ctx, ref, o.offline)
+	if err != nil {
+		return err
+	}
+	if c, ok := src.(interface{ Close() error }); ok {
+		defer c.Close() // of a folder that was only read
+	}
+	v, err := signing.Verify(ctx, src, image, p)
+	if err != nil {
+		return t.unverified(err)
+	}
+	if t.json {
+		return t.document(v)
+	}
+	if n := len(v.Rejected()); n > 0 {
+		t.say("%d candidate(s) beside %s do not count; --json lists them", n, shown)
+	}
+	t.result("%s", shown)
+	return nil
+}
+
+// locate finds where an image is and asks once what it is. shown is how it is printed.
+func locate(ctx context.Context, ref string, offline bool) (src evidence.Source, image signing.Image, shown string, err error) {
+	if dir, ok := strings.CutPrefix(ref, "oci:"); ok {
+		return locateLayout(dir)
+	}
+	parsed, err := name.ParseReference(ref, name.StrictValidation)
+	if err != nil {
+		return nil, image, "", usageError{fmt.Errorf("image %q: it needs a registry, a repository and a tag or digest (REGISTRY/REPOSITORY:TAG), or is oci:FOLDER", ref)}
+	}
+	if offline {
+		return nil, image, "", usageError{fmt.Errorf("image %q: --offline opens no connection; an OCI layout (oci:FOLDER) can be verified", ref)}
+	}
+	client, err := registry.Transport(os.Getenv("FORGE_CA_FILE"))
+	if err != nil {
+		return nil, image, "", err
+	}
+	repo := parsed.Context()
+	reg, err := evidence.OpenRegistry(ctx, client, repo)
+	if err != nil {
+		return nil, image, "", err
+	}
+	image.Repository = repo.Name()
+	if d, ok := parsed.(name.Digest); ok {
+		if image.Digest, err = v1.NewHash(d.DigestStr()); err != nil {
+			return nil, image, "", usageError{fmt.Errorf("image %q: %w", ref, err)}
+		}
+	} else {
+		doc, err := reg.Resolve(ctx, parsed.Identifier())
+		if err != nil {
+			return nil, image, "", err
+		}
+		image.Digest = doc.Digest
+	}
+	return reg, image, image.String(), nil
+}
+
+// locateLayout opens FOLDER, or FOLDER:TAG.
+func locateLayout(dir string) (src evidence.Source, image signing.Image, shown string, err error) {
+	tag := ""
+	if _, err := os.Stat(filepath.Join(dir, "oci-layout")); err != nil {
+		if i := strings.LastIndexByte(dir, ':'); i > 0 {
+			dir, tag = dir[:i], dir[i+1:]
+		}
+	}
+	l, err := evidence.OpenLayout(dir)
+	if err != nil {
+		return nil, image, "", err
+	}
+	doc, err := l.Image(tag)
+	if err != nil {
+		l.Close()
+		return nil, image, "", err
+	}
+	image.Digest = doc.Digest
+	return l, image, "oci:" + dir + image.String(), nil
+}
+
+// unverified shows the table of an image that is not verified.
+func (t *terminal) unverified(err error) error {
+	var not *signing.NotVerifiedError
+	var part *signing.IncompleteError
+	if errors.As(err, &part) {
+		not = part.NotVerified
+	} else if !errors.As(err, &not) {
+		return err
+	}
+	if t.json {
+		return err // failure has it whole
+	}
+	for _, c := range not.Checks {
+		t.say("%s", c)
+	}
+	for i, r := range not.Rejected {
+		if i == 20 {
+			t.say("rejected   %d more; --json lists them", len(not.Rejected)-i)
+			break
+		}
+		t.say("rejected   %s", r)
+	}
+	return err
+}
