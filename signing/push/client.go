@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -146,7 +146,7 @@ func (c *Client) do(ctx context.Context, e entry, method, where string, header h
 		resp, err := c.t.RoundTrip(req)
 		if err != nil {
 			err = a.reason(err)
-			return nil, errors.Join(fmt.Errorf("asking %s: %w", registry.Show(u), err), a.give())
+			return nil, errors.Join(&lostError{registry.Show(u), err}, a.give())
 		}
 		a.watch.Reset(c.stall)
 		a.Response, a.url = resp, u
@@ -305,13 +305,34 @@ func temporary(err error) bool {
 	}
 	var busy *registry.BusyError
 	var ne net.Error
-	return errors.As(err, &busy) || errors.Is(err, errStall) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+	var lost *lostError
+	return errors.As(err, &busy) || errors.As(err, &lost) && lost.temporary() || errors.Is(err, errStall) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EPIPE) ||
-		errors.Is(err, net.ErrClosed) || (errors.As(err, &ne) && ne.Timeout()) || http2Reset.MatchString(err.Error())
+		errors.Is(err, net.ErrClosed) || (errors.As(err, &ne) && ne.Timeout())
 }
 
-// http2Reset recognises what Go's HTTP client does not export as a type.
-var http2Reset = regexp.MustCompile(`stream error: stream ID \d+; |server sent GOAWAY|http2: .*(connection lost|timeout)|server closed idle connection`)
+// lostError is a request without an answer.
+type lostError struct {
+	where string
+	err   error
+}
+
+func (e *lostError) Error() string { return "asking " + e.where + ": " + e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+// temporary is so for most that can happen to a connection; not for what was refused.
+func (e *lostError) temporary() bool {
+	var (
+		cert    *tls.CertificateVerificationError
+		alert   tls.AlertError
+		record  tls.RecordHeaderError
+		unknown *net.DNSError
+		denied  *registry.DeniedError
+		bad     *Error
+	)
+	return !errors.As(e.err, &cert) && !errors.As(e.err, &alert) && !errors.As(e.err, &record) && !errors.As(e.err, &denied) && !errors.As(e.err, &bad) &&
+		!(errors.As(e.err, &unknown) && unknown.IsNotFound) && !errors.Is(e.err, context.Canceled)
+}
 
 // enough is how much progress makes up for an interruption.
 const enough = 1 << 20
