@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"github.com/forge-build/forge/registry"
+	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
 	"github.com/forge-build/forge/signing/signtest"

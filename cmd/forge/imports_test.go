@@ -17,7 +17,7 @@ const module = "github.com/forge-build/forge/"
 // forge a folder may import, and which heavy libraries it owns.
 var rooms = map[string]struct{ forge, owns []string }{
 	"cmd/forge": {[]string{"builder", "builder/base", "builder/convert", "builder/fetch", "builder/layer", "builder/resolve", "builder/start", "builder/store",
-		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/trust", "registry", "sbom/report", "signing", "signing/evidence"}, []string{"github.com/spf13/"}},
+		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/trust", "sbom/report", "signing", "signing/evidence"}, []string{"github.com/spf13/"}},
 	"cmd/forge-init":       {[]string{"builder/start"}, nil},
 	"recipes":              {[]string{"recipes/cuda", "recipes/finding", "recipes/requirements", "recipes/trust"}, []string{"github.com/hashicorp/hcl/", "github.com/zclconf/"}},
 	"recipes/finding":      {nil, nil},
@@ -32,18 +32,18 @@ var rooms = map[string]struct{ forge, owns []string }{
 		[]string{"github.com/ProtonMail/"}},
 	"builder/convert":    {[]string{"recipes", "recipes/lock", "builder/debian", "builder/fetch", "builder/layer", "builder/store", "builder/wheel"}, nil},
 	"builder/base":       {[]string{"recipes", "recipes/lock", "builder/fetch", "builder/layer", "builder/store"}, nil},
-	"builder/fetch":      {[]string{"recipes", "recipes/lock", "builder/store", "registry"}, nil},
+	"builder/fetch":      {[]string{"recipes", "recipes/lock", "builder/store", "recipes/registry"}, nil},
 	"builder/store":      {nil, nil},
 	"builder/wheel":      {[]string{"builder/inflate"}, nil},
 	"builder/debian":     {nil, nil},
 	"builder/layer":      {[]string{"builder/inflate"}, nil},
 	"builder/inflate":    {nil, nil},
-	"registry":           {nil, []string{"github.com/google/go-containerregistry/pkg/v1/remote", "github.com/google/go-containerregistry/pkg/authn"}},
+	"recipes/registry":   {nil, []string{"github.com/google/go-containerregistry/pkg/v1/remote", "github.com/google/go-containerregistry/pkg/authn"}},
 	"signing":            {[]string{"signing/evidence", "signing/strictjson"}, []string{"github.com/sigstore/", "github.com/in-toto/", "github.com/secure-systems-lab/"}},
-	"signing/evidence":   {[]string{"registry", "signing/strictjson"}, nil},
+	"signing/evidence":   {[]string{"recipes/registry", "signing/strictjson"}, nil},
 	"signing/strictjson": {nil, nil},
 	"signing/signtest":   {nil, nil},
-	"signing/push":       {[]string{"registry"}, nil},
+	"signing/push":       {[]string{"recipes/registry"}, nil},
 	"signing/statement":  {[]string{"recipes/finding", "recipes/lock"}, nil},
 	"builder/start":      {[]string{"recipes/cuda"}, nil},
 	"sbom/report":        {[]string{"recipes/cuda", "recipes/finding"}, nil},
@@ -63,7 +63,7 @@ func TestEachRoomImportsOnlyWhatItMay(t *testing.T) {
 		}
 	}
 	seen := map[string]bool{}
-	for _, top := range []string{"cmd", "builder", "recipes", "registry", "signing", "sbom"} {
+	for _, top := range []string{"cmd", "builder", "recipes", "signing", "sbom"} {
 		err := filepath.WalkDir(filepath.Join("../..", top), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.Contains(path, "testdata") {
 				return err

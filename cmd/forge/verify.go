@@ -13,7 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
-	"github.com/forge-build/forge/registry"
+	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
 )

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/forge-build/forge/registry"
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // The ids of what may be wrong with a registry. signing A33.

@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/forge-build/forge/registry"
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // guard judges each request on its way out, redirects included: https only, or http inside

@@ -14,7 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/forge-build/forge/registry"
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // accept are the documents that are read.

@@ -24,7 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"golang.org/x/crypto/bcrypt"
 
-	enter "github.com/forge-build/forge/registry"
+	enter "github.com/forge-build/forge/recipes/registry"
 )
 
 // distribution starts the reference registry: TLS by an authority of the test's own, a
