@@ -26,6 +26,7 @@ type buildOptions struct {
 	noTest  bool
 	noExec  bool
 	check   bool
+	summary string
 }
 
 func newBuild(t *terminal) *cobra.Command {
@@ -63,6 +64,7 @@ else: not on the machine, the builder, the time or the user.`,
 	f.StringVar(&o.builder, "builder", "auto", "who executes the recipe's steps: auto, embedded, none, unix:///PATH, tcp://HOST:PORT, docker-container://NAME, kube-pod://NAME")
 	f.BoolVar(&o.noTest, "no-test", false, "do not run the recipe's tests")
 	f.BoolVar(&o.check, "check", false, "build twice more from nothing, and explain the first difference (exit 2)")
+	addSummary(c, &o.summary)
 	f.BoolVar(&o.noExec, "no-exec", false, "execute nothing: refuse a recipe that needs it, and name its words")
 	return c
 }
@@ -71,7 +73,7 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 	if err := builder.CheckAddress(o.builder); err != nil {
 		return usageError{err}
 	}
-	if err := checkLoad(o.load); err != nil {
+	if err := errors.Join(checkLoad(o.load), checkSummary(o.summary)); err != nil {
 		return err
 	}
 	file, err := loadRecipe(path, o.vars)
@@ -119,7 +121,11 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 		if err := load(ctx, t, o.load, im, result); err != nil {
 			return err
 		}
-		if _, err := writeReport(t, file, o.vars, plan, result, o.noTest, out.siblings(im)); err != nil {
+		rep, err := writeReport(t, file, o.vars, plan, result, o.noTest, out.siblings(im))
+		if err != nil {
+			return err
+		}
+		if err := summarize(t, o.summary, rep, out.siblings(im)); err != nil {
 			return err
 		}
 		t.built(im.Name, out.reference(result), result)

@@ -31,7 +31,7 @@ func arguments(c *cobra.Command, args []string, _ string) ([]string, cobra.Shell
 			names = append(names, knownNames(l.Images[image])...)
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
-	case c.Name() == "diff":
+	case c.Name() == "diff" || c.Name() == "report":
 		return nil, cobra.ShellCompDirectiveDefault
 	case len(args) == 0 || c.Name() == "fmt":
 		return []string{"hcl"}, cobra.ShellCompDirectiveFilterFileExt

@@ -13,6 +13,7 @@ import (
 
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/sbom/report"
 )
 
 type diffOptions struct{ image string }
@@ -23,9 +24,15 @@ func newDiff(t *terminal) *cobra.Command {
 		Use:   "diff A B",
 		Short: "Say what differs between two locks or two images",
 		Long: `Diff compares two locks (recipes or lock files) or two images (OCI layout
-folders): packages, sizes, CUDA, driver, and which layers are shared.`,
+folders): packages, sizes, CUDA, driver, and which layers are shared.
+
+Where reports lie beside both images (forge build writes them), or where A and B are
+such reports (IMAGE.report.json), it also compares what is in the images: packages
+that are new, gone or of another version, licences, and findings that are new, fixed,
+worse or better.`,
 		Example: `  forge diff old.lock.json recipe.hcl
-  forge diff dist/train dist/train-old`,
+  forge diff dist/train dist/train-old
+  forge diff last-release.report.json dist/train.report.json`,
 		Args: exactly("A", "B"),
 		RunE: func(_ *cobra.Command, args []string) error { return runDiff(t, o, args[0], args[1]) },
 	}
@@ -35,8 +42,10 @@ folders): packages, sizes, CUDA, driver, and which layers are shared.`,
 
 // difference is the document of diff --json.
 type difference struct {
-	Changes []lock.Change `json:"changes"`
-	Shared  shared        `json:"shared"`
+	Changes  []lock.Change   `json:"changes"`
+	Shared   shared          `json:"shared"`
+	Contents *report.Changes `json:"contents,omitempty"` // from the images' reports
+	Note     string          `json:"note,omitempty"`     // why contents were not compared
 }
 
 // shared says which layers B has from A.
@@ -56,9 +65,17 @@ func runDiff(t *terminal, o diffOptions, a, b string) error {
 		return t.document(d)
 	}
 	for _, c := range d.Changes {
-		if !codecOf.MatchString(c.What) {
+		if !codecOf.MatchString(c.What) && (d.Contents == nil || !strings.HasPrefix(c.What, "wheel ")) {
 			t.result("%s", lock.Change{What: c.What, Was: readable(c.What, c.Was), Is: readable(c.What, c.Is)})
 		}
+	}
+	if d.Contents != nil {
+		for _, line := range d.Contents.Lines() {
+			t.result("%s", line)
+		}
+	}
+	if d.Note != "" {
+		t.say("note: %s", d.Note)
 	}
 	t.result("%d of %d layers are shared: %s of %s need not move", d.Shared.Layers, d.Shared.Of, megabytes(d.Shared.Bytes), megabytes(d.Shared.Bytes+d.Shared.New))
 	return nil
@@ -86,8 +103,11 @@ func readable(what, value string) string {
 }
 
 func compare(o diffOptions, a, b string) (*difference, error) {
-	if isLayout(a) != isLayout(b) {
-		return nil, usageError{fmt.Errorf("comparing %q and %q: one is an image folder, the other is none", a, b)}
+	if isReport(a) != isReport(b) || isLayout(a) != isLayout(b) {
+		return nil, usageError{fmt.Errorf("comparing %q and %q: both must be image folders, reports, or locks", a, b)}
+	}
+	if isReport(a) {
+		return compareReports(a, b)
 	}
 	if isLayout(a) {
 		x, err := builder.ReadLayout(a)
@@ -98,7 +118,9 @@ func compare(o diffOptions, a, b string) (*difference, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &difference{Changes: lock.Compare(x.Facts(), y.Facts()), Shared: share(x.LayerSizes(), y.LayerSizes())}, nil
+		d := &difference{Changes: lock.Compare(x.Facts(), y.Facts()), Shared: share(x.LayerSizes(), y.LayerSizes())}
+		d.contents(a, x.Digest, b, y.Digest)
+		return d, nil
 	}
 	x, err := oneLocked(a, o.image)
 	if err != nil {
@@ -110,6 +132,47 @@ func compare(o diffOptions, a, b string) (*difference, error) {
 	}
 	return &difference{Changes: lock.Diff(x, y), Shared: share(blobSizes(x), blobSizes(y))}, nil
 }
+
+// contents compares the reports beside two images, if there are two that fit.
+func (d *difference) contents(a, digestA, b, digestB string) {
+	old, err := reportOf(besideLayout(a), digestA)
+	if err == nil {
+		var now *report.Report
+		if now, err = reportOf(besideLayout(b), digestB); err == nil {
+			c := report.Compare(old, now)
+			d.Contents = &c
+			return
+		}
+	}
+	d.Note = "packages, licences and findings are not compared: " + err.Error()
+}
+
+func compareReports(a, b string) (*difference, error) {
+	old, err := report.ReadFile(a)
+	if err != nil {
+		return nil, err
+	}
+	now, err := report.ReadFile(b)
+	if err != nil {
+		return nil, err
+	}
+	c := report.Compare(old, now)
+	d := &difference{Changes: lock.Compare(reportFacts(old), reportFacts(now)), Contents: &c}
+	d.Shared = shared{c.Layers.Same, c.Layers.Of, c.Layers.Bytes, c.Layers.New}
+	return d, nil
+}
+
+// reportFacts are a report's values by name that Compare does not look at.
+func reportFacts(r *report.Report) map[string]string {
+	m := map[string]string{"digest": r.Image.Digest, "platform": r.Image.Platform, "base": r.Image.Base, "python": r.Image.Python, "user": r.Image.User,
+		"command": strings.Join(r.Image.Command, " "), "compressed": strconv.FormatInt(r.Image.Compressed, 10), "unpacked": strconv.FormatInt(r.Image.Unpacked, 10)}
+	if g := r.GPU; g != nil {
+		m["CUDA"], m["minimum driver"], m["recommended driver"], m["SM"] = g.CUDA, g.Driver, g.Recommended, strings.Join(g.SM, " ")
+	}
+	return m
+}
+
+func isReport(path string) bool { return strings.HasSuffix(path, ".report.json") }
 
 func isLayout(path string) bool {
 	_, err := os.Stat(filepath.Join(strings.TrimPrefix(path, "oci:"), "oci-layout"))

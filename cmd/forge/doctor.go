@@ -38,8 +38,8 @@ index answers. Each finding that limits forge comes with a fix.`,
 	return c
 }
 
-// finding is one line of the doctor.
-type finding struct {
+// checkup is one line of the doctor.
+type checkup struct {
 	Name  string `json:"name"`
 	OK    bool   `json:"ok"`
 	Found string `json:"found"`
@@ -47,7 +47,7 @@ type finding struct {
 }
 
 func runDoctor(ctx context.Context, t *terminal, o doctorOptions) error {
-	checks := map[string]func(context.Context) finding{"sandbox": sandbox, "driver": driver, "disk": disk, "index": func(ctx context.Context) finding { return index(ctx, t) }}
+	checks := map[string]func(context.Context) checkup{"sandbox": sandbox, "driver": driver, "disk": disk, "index": func(ctx context.Context) checkup { return index(ctx, t) }}
 	names := []string{"sandbox", "driver", "disk", "index"}
 	if o.need != "" {
 		if checks[o.need] == nil {
@@ -55,18 +55,18 @@ func runDoctor(ctx context.Context, t *terminal, o doctorOptions) error {
 		}
 		names = []string{o.need}
 	}
-	var findings []finding
+	var checkups []checkup
 	for _, name := range names {
 		f := checks[name](ctx)
 		f.Name = name
-		findings = append(findings, f)
+		checkups = append(checkups, f)
 	}
 	if t.json {
-		if err := t.document(findings); err != nil {
+		if err := t.document(checkups); err != nil {
 			return err
 		}
 	} else {
-		for _, f := range findings {
+		for _, f := range checkups {
 			mark := "ok"
 			if !f.OK {
 				mark = "--"
@@ -77,16 +77,16 @@ func runDoctor(ctx context.Context, t *terminal, o doctorOptions) error {
 			}
 		}
 	}
-	if o.need != "" && !findings[0].OK {
-		return fmt.Errorf("%s: %s", o.need, findings[0].Found)
+	if o.need != "" && !checkups[0].OK {
+		return fmt.Errorf("%s: %s", o.need, checkups[0].Found)
 	}
 	return nil
 }
 
 // sandbox says which builder --builder auto would take for a recipe with steps.
-func sandbox(context.Context) finding {
+func sandbox(context.Context) checkup {
 	if runtime.GOOS != "linux" {
-		return finding{Found: "not Linux: images without run, test and bytecode need none", Fix: "--builder with a remote buildkitd (unix://, tcp://, docker-container://)"}
+		return checkup{Found: "not Linux: images without run, test and bytecode need none", Fix: "--builder with a remote buildkitd (unix://, tcp://, docker-container://)"}
 	}
 	if os.Geteuid() == 0 {
 		var missing []string
@@ -97,18 +97,18 @@ func sandbox(context.Context) finding {
 			missing = append(missing, "runc (apt-get install runc)")
 		}
 		if len(missing) == 0 {
-			return finding{OK: true, Found: "embedded: root, " + beside("buildkitd") + ", runc"}
+			return checkup{OK: true, Found: "embedded: root, " + beside("buildkitd") + ", runc"}
 		}
-		return finding{Found: "missing for the embedded builder: " + strings.Join(missing, ", "), Fix: "install what is missing, or --builder with a remote buildkitd"}
+		return checkup{Found: "missing for the embedded builder: " + strings.Join(missing, ", "), Fix: "install what is missing, or --builder with a remote buildkitd"}
 	}
 	for _, socket := range []string{filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "buildkit", "buildkitd.sock"), fmt.Sprintf("/run/user/%d/buildkit/buildkitd.sock", os.Getuid()), "/run/buildkit/buildkitd.sock"} {
 		c, err := net.DialTimeout("unix", socket, time.Second)
 		if err == nil {
 			_ = c.Close() // only asked whether it answers
-			return finding{OK: true, Found: "a daemon answers at unix://" + socket}
+			return checkup{OK: true, Found: "a daemon answers at unix://" + socket}
 		}
 	}
-	return finding{Found: "an ordinary user, and no buildkitd answers: images without run, test and bytecode need none",
+	return checkup{Found: "an ordinary user, and no buildkitd answers: images without run, test and bytecode need none",
 		Fix: "start a rootless buildkitd, run as root, use --builder, or leave the tests out with --no-test"}
 }
 
@@ -128,21 +128,21 @@ func beside(name string) string {
 }
 
 // driver reads this host as a container of forge's would.
-func driver(context.Context) finding {
+func driver(context.Context) checkup {
 	facts := start.Look("/", os.Geteuid(), os.Getenv("LD_LIBRARY_PATH"))
 	if facts.Kernel.Version.IsZero() {
-		return finding{Found: "no NVIDIA driver: CUDA images can be built here, and run elsewhere", Fix: "to run them here, install NVIDIA's driver and container toolkit"}
+		return checkup{Found: "no NVIDIA driver: CUDA images can be built here, and run elsewhere", Fix: "to run them here, install NVIDIA's driver and container toolkit"}
 	}
-	return finding{OK: true, Found: fmt.Sprintf("driver %s (%s), %d GPUs", facts.Kernel.Version, facts.Kernel.Source, len(facts.GPUs))}
+	return checkup{OK: true, Found: fmt.Sprintf("driver %s (%s), %d GPUs", facts.Kernel.Version, facts.Kernel.Source, len(facts.GPUs))}
 }
 
 // enough is the room that a PyTorch image needs: downloads, layers, and a step's root.
 const enough = 25e9
 
-func disk(context.Context) finding {
+func disk(context.Context) checkup {
 	dir, err := cacheDir()
 	if err != nil {
-		return finding{Found: err.Error(), Fix: "set FORGE_CACHE"}
+		return checkup{Found: err.Error(), Fix: "set FORGE_CACHE"}
 	}
 	at := dir
 	for {
@@ -153,10 +153,10 @@ func disk(context.Context) finding {
 			continue
 		}
 		if err != nil {
-			return finding{Found: fmt.Sprintf("%s: %v", dir, err), Fix: "set FORGE_CACHE to a folder on a disk with room"}
+			return checkup{Found: fmt.Sprintf("%s: %v", dir, err), Fix: "set FORGE_CACHE to a folder on a disk with room"}
 		}
 		free := int64(st.Bavail) * int64(st.Bsize)
-		f := finding{OK: free >= enough, Found: fmt.Sprintf("%s free for %s", megabytes(free), dir)}
+		f := checkup{OK: free >= enough, Found: fmt.Sprintf("%s free for %s", megabytes(free), dir)}
 		if !f.OK {
 			f.Fix = "a PyTorch image with its tests needs about " + megabytes(enough) + ": forge cache prune, or FORGE_CACHE on another disk"
 		}
@@ -165,24 +165,24 @@ func disk(context.Context) finding {
 }
 
 // index asks the default index for one small page.
-func index(ctx context.Context, t *terminal) finding {
+func index(ctx context.Context, t *terminal) checkup {
 	const fix = "set FORGE_INDEX_URL, PIP_INDEX_URL or pip.conf to an index that this host reaches, and SSL_CERT_FILE for a private CA"
 	w, err := newWorkshop(t, &recipes.File{}, false)
 	if err != nil {
-		return finding{Found: err.Error(), Fix: "set FORGE_CACHE to a folder of yours"}
+		return checkup{Found: err.Error(), Fix: "set FORGE_CACHE to a folder of yours"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	url, err := w.fetcher.IndexURL(ctx, "default", nil)
 	if err != nil {
-		return finding{Found: err.Error(), Fix: fix}
+		return checkup{Found: err.Error(), Fix: fix}
 	}
 	page, err := w.fetcher.Project(ctx, url, "pip")
 	if err != nil {
-		return finding{Found: err.Error(), Fix: fix}
+		return checkup{Found: err.Error(), Fix: fix}
 	}
 	if err := w.settings.CheckLock(); err != nil {
-		return finding{Found: err.Error(), Fix: "forge lock takes one index for each name; build and fetch are not concerned"}
+		return checkup{Found: err.Error(), Fix: "forge lock takes one index for each name; build and fetch are not concerned"}
 	}
-	return finding{OK: true, Found: fmt.Sprintf("the default index answers (%d files of pip)", len(page.Files))}
+	return checkup{OK: true, Found: fmt.Sprintf("the default index answers (%d files of pip)", len(page.Files))}
 }

@@ -24,13 +24,22 @@ import (
 // siblings is where files about an image lie: next to its layout or archive.
 type siblings string
 
-func (s siblings) html() string { return string(s) + ".report.html" }
-func (s siblings) json() string { return string(s) + ".report.json" }
+func (s siblings) html() string    { return string(s) + ".report.html" }
+func (s siblings) json() string    { return string(s) + ".report.json" }
+func (s siblings) scan() string    { return string(s) + ".scan.json" }
+func (s siblings) summary() string { return string(s) + ".summary.md" }
+
+// besideLayout is where files about the image of a layout are: "oci:" before the folder and
+// a digest behind it do not count.
+func besideLayout(dir string) siblings {
+	dir, _, _ = strings.Cut(strings.TrimPrefix(dir, "oci:"), "@")
+	return siblings(filepath.Clean(dir))
+}
 
 // writeReport writes page and document of a build, and says in them what changed since the
 // document that lay there.
 func writeReport(t *terminal, file *recipes.File, vars []string, plan *builder.Plan, r *builder.Result, noTest bool, at siblings) (*report.Report, error) {
-	rep, err := newReport(file, vars, plan, r, noTest)
+	rep, err := fillReport(file, vars, plan, r, noTest)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +61,7 @@ func saveReport(rep *report.Report, at siblings) error {
 	return builder.WriteFile(at.json(), rep.Write)
 }
 
-func newReport(file *recipes.File, vars []string, plan *builder.Plan, r *builder.Result, noTest bool) (*report.Report, error) {
+func fillReport(file *recipes.File, vars []string, plan *builder.Plan, r *builder.Result, noTest bool) (*report.Report, error) {
 	layout, err := builder.ReadLayout(r.Dir)
 	if err != nil {
 		return nil, err

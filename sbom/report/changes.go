@@ -24,6 +24,26 @@ func (r *Report) previousParts() []part {
 // changeRow is one difference, in words.
 type changeRow struct{ tone, what, name, was, is string }
 
+// line is the difference in the form of forge diff: + is new, - is gone, ~ is another one.
+func (x changeRow) line() string {
+	about, verdict := "package ", ""
+	switch x.what {
+	case "worse", "better", "fixed":
+		about, verdict = "finding ", " ("+x.what+")"
+	case "new finding":
+		about = "finding "
+	case "licence":
+		about = "licence of "
+	}
+	sign, value := "~ ", show(x.was)+" → "+show(x.is)
+	if x.was == "" {
+		sign, value = "+ ", show(x.is)
+	} else if x.is == "" {
+		sign, value = "- ", show(x.was)
+	}
+	return sign + about + show(x.name) + ": " + value + verdict
+}
+
 // changeRows lists what differs in packages and findings.
 func changeRows(c Changes) []changeRow {
 	var rows []changeRow

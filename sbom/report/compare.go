@@ -80,6 +80,18 @@ func Compare(a, b *Report) Changes {
 	return c
 }
 
+// Lines says what differs, a line each: "~ package numpy: 2.3.4 → 2.3.5".
+func (c Changes) Lines() []string {
+	var out []string
+	for _, x := range changeRows(c) {
+		out = append(out, x.line())
+	}
+	if !c.Findings.Compared {
+		out = append(out, "findings are not compared: one of the images was not scanned")
+	}
+	return out
+}
+
 // SharedLayers compares layers by the digest of their bytes.
 func SharedLayers(a, b []Layer) Shared {
 	s := Shared{Of: len(b)}

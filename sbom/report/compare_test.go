@@ -52,6 +52,15 @@ func TestCompareFindings(t *testing.T) {
 	}
 }
 
+func TestLinesOfFindings(t *testing.T) {
+	c := Changes{Findings: sample().Previous.Findings}
+	want := []string{"~ finding CVE-2026-1111 in jinja2: medium → high, waived (worse)", "+ finding CVE-2026-9999 in torch: critical", "- finding CVE-2025-1 in numpy: high (fixed)",
+		"~ finding CVE-2010-4756 in libc6: low → negligible (better)"}
+	if diff := cmp.Diff(want, c.Lines()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestComparePackagesAndLayers(t *testing.T) {
 	p := func(name, version string, licences ...string) Package {
 		return Package{Name: name, Version: version, Kind: "python", Licences: licences}
@@ -66,6 +75,11 @@ func TestComparePackagesAndLayers(t *testing.T) {
 		Changed:  []Change{{"python", "twice", "1, 2", "2, 3"}, {"python", "up", "1", "2"}},
 		Licences: []Change{{"python", "relicensed", "MIT", "SSPL-1.0"}}}
 	if diff := cmp.Diff(want, Compare(a, b)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	lines := []string{"~ package twice: 1, 2 → 2, 3", "~ package up: 1 → 2", "+ package new: 1", "- package gone: 1", "- package same in other: 1",
+		"~ licence of relicensed: MIT → SSPL-1.0", "findings are not compared: one of the images was not scanned"}
+	if diff := cmp.Diff(lines, Compare(a, b).Lines()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if c := Compare(a, a); len(changeRows(c)) != 0 || c.Layers.New != 0 {

@@ -3,8 +3,11 @@ package report
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,5 +55,25 @@ func TestADocumentComesBackAsItWasWritten(t *testing.T) {
 	}
 	if diff := cmp.Diff(sample(), back); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// Programs are written after docs/report.md.
+func TestTheDocumentIsDescribed(t *testing.T) {
+	text, err := os.ReadFile("../../docs/report.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{Report{}, Image{}, Layer{}, Package{}, Inventory{}, GPU{}, Family{}, Tests{}, Removed{}, Origin{}, Signature{}, Previous{}, Changes{}, Shared{}, FindingChanges{}} {
+		for i := range reflect.TypeOf(v).NumField() {
+			f := reflect.TypeOf(v).Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name != "" && !bytes.Contains(text, []byte("`"+name+"`")) {
+				t.Errorf("docs/report.md does not describe `%s` of %T", name, v)
+			}
+		}
+	}
+	if want := fmt.Sprintf("`format` is %d.", Format); !bytes.Contains(text, []byte(want)) {
+		t.Errorf("docs/report.md does not say that %s", want)
 	}
 }

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+
+	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/sbom/report"
+)
+
+// reported writes an image with a report beside it, and returns its folder and the report.
+func reported(t *testing.T, dir, name string, packages ...report.Package) (string, *report.Report) {
+	t.Helper()
+	im, err := random.Image(100, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, name)
+	l, err := layout.Write(path, empty.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.AppendImage(im); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := im.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &report.Report{Format: report.Format, Image: report.Image{Name: name, Digest: digest.String()}, Packages: packages}
+	if err := saveReport(r, besideLayout(path)); err != nil {
+		t.Fatal(err)
+	}
+	return path, r
+}
+
+func writeScan(t *testing.T, dir, digest string, fs ...finding.Judged) {
+	t.Helper()
+	d := finding.Document{Version: finding.Format, Digest: digest, Packages: 1, Database: &finding.Database{}, Verdict: finding.Verdict{Findings: fs}}
+	if err := builder.WriteFile(besideLayout(dir).scan(), d.Write); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDiffComparesWhatReportsSay(t *testing.T) {
+	dir := t.TempDir()
+	a, ra := reported(t, dir, "a", report.Package{Kind: "python", Name: "numpy", Version: "1", Licences: []string{"MIT"}}, report.Package{Kind: "python", Name: "six", Version: "1"})
+	b, rb := reported(t, dir, "b", report.Package{Kind: "python", Name: "numpy", Version: "2", Licences: []string{"BSD-3-Clause"}})
+	bad := finding.Judged{Finding: finding.Finding{ID: "CVE-2026-1", Package: "numpy", Severity: finding.Medium}}
+	writeScan(t, a, ra.Image.Digest, bad)
+	bad.Severity = finding.Critical
+	writeScan(t, b, rb.Image.Digest, bad)
+	for name, args := range map[string][2]string{"layouts": {a, "oci:" + b}, "reports": {besideLayout(a).json(), besideLayout(b).json()}} {
+		var out, messages bytes.Buffer
+		if err := runDiff(&terminal{out: &out, err: &messages}, diffOptions{}, args[0], args[1]); err != nil {
+			t.Fatal(err)
+		}
+		due := []string{"~ package numpy: 1 → 2", "- package six: 1", "~ licence of numpy: MIT → BSD-3-Clause"}
+		if name == "layouts" {
+			due = append(due, "~ finding CVE-2026-1 in numpy: medium → critical (worse)")
+		}
+		for _, line := range due {
+			if !strings.Contains(out.String(), line+"\n") {
+				t.Errorf("%s: no %q in\n%s%s", name, line, out.String(), messages.String())
+			}
+		}
+	}
+	var out bytes.Buffer
+	if err := runDiff(&terminal{out: &out, err: io.Discard, json: true}, diffOptions{}, a, b); err != nil {
+		t.Fatal(err)
+	}
+	var d difference
+	if err := json.Unmarshal(out.Bytes(), &d); err != nil || d.Contents == nil || len(d.Contents.Findings.Worse) != 1 {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+func TestDiffSaysWhyContentsAreNotCompared(t *testing.T) {
+	dir := t.TempDir()
+	a, _ := reported(t, dir, "a")
+	b, rb := reported(t, dir, "b")
+	c, _ := reported(t, dir, "c")
+	if err := builder.WriteFile(besideLayout(a).json(), rb.Write); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(besideLayout(c).json()); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][2]string{{a, b}, {b, c}} { // a report of another image, none at all
+		var messages bytes.Buffer
+		if err := runDiff(&terminal{out: io.Discard, err: &messages}, diffOptions{}, args[0], args[1]); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(messages.String(), "findings are not compared") {
+			t.Errorf("%v: %q", args, messages.String())
+		}
+	}
+	var usage usageError
+	if err := runDiff(&terminal{out: io.Discard, err: io.Discard}, diffOptions{}, a, besideLayout(b).json()); !errors.As(err, &usage) {
+		t.Errorf("a folder and a report: %v", err)
+	}
+}
+
+func TestReportTakesUpTheVerdictOfItsImageOnly(t *testing.T) {
+	dir := t.TempDir()
+	a, r := reported(t, dir, "a")
+	page := func() string {
+		t.Helper()
+		if err := runReport(&terminal{out: io.Discard, err: io.Discard}, reportOptions{}, a); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(besideLayout(a).html())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	bad := finding.Judged{Finding: finding.Finding{ID: "CVE-2026-1", Package: "numpy", Severity: finding.Medium}}
+	writeScan(t, a, "sha256:"+strings.Repeat("0", 64), bad)
+	if p := page(); strings.Contains(p, "CVE-2026-1") || !strings.Contains(p, "not scanned") {
+		t.Error("a verdict about another image is in the report")
+	}
+	writeScan(t, a, r.Image.Digest, bad)
+	if p := page(); !strings.Contains(p, "CVE-2026-1") || strings.Contains(p, "not scanned") {
+		t.Error("the verdict is not in the report")
+	}
+	if err := os.WriteFile(besideLayout(a).scan(), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := runReport(&terminal{out: io.Discard, err: io.Discard}, reportOptions{}, a); err == nil {
+		t.Error("half a verdict is no error")
+	}
+}
+
+func TestSummaryGoesWhereGitHubShowsIt(t *testing.T) {
+	dir := t.TempDir()
+	a, _ := reported(t, dir, "a")
+	file := filepath.Join(dir, "summary")
+	if err := os.WriteFile(file, []byte("before\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(kind string) (string, error) {
+		var messages bytes.Buffer
+		err := runReport(&terminal{out: io.Discard, err: &messages}, reportOptions{summary: kind}, a)
+		return messages.String(), err
+	}
+	t.Setenv("GITHUB_STEP_SUMMARY", file)
+	if _, err := run("github"); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(raw), "before\n### Image `a`") {
+		t.Errorf("%v: %q", err, raw)
+	}
+	t.Setenv("GITHUB_STEP_SUMMARY", "")
+	if said, err := run("github"); err != nil || !strings.Contains(said, "a.summary.md") {
+		t.Errorf("%v: %q", err, said)
+	}
+	if raw, err := os.ReadFile(besideLayout(a).summary()); err != nil || !strings.HasPrefix(string(raw), "### Image") {
+		t.Errorf("%v: %q", err, raw)
+	}
+	var usage usageError
+	if _, err := run("gitlab"); !errors.As(err, &usage) {
+		t.Errorf("another system: %v", err)
+	}
+}

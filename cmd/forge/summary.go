@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/sbom/report"
+)
+
+type reportOptions struct{ summary string }
+
+func newReport(t *terminal) *cobra.Command {
+	var o reportOptions
+	c := &cobra.Command{
+		Use:   "report DIR",
+		Short: "Write an image's report again, with what is known by now",
+		Long: `Report writes DIR.report.html and DIR.report.json again, from the document that the
+build wrote and the verdict in DIR.scan.json. It prints the page's path; with --json it
+prints the document.`,
+		Example: `  forge report dist/train
+  forge report --summary github dist/train`,
+		Args: exactly("DIR"),
+		RunE: func(_ *cobra.Command, args []string) error { return runReport(t, o, args[0]) },
+	}
+	addSummary(c, &o.summary)
+	return c
+}
+
+func runReport(t *terminal, o reportOptions, dir string) error {
+	if err := checkSummary(o.summary); err != nil {
+		return err
+	}
+	layout, err := builder.ReadLayout(dir)
+	if err != nil {
+		return err
+	}
+	at := besideLayout(dir)
+	rep, err := reportOf(at, layout.Digest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w (forge build writes it)", err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := saveReport(rep, at); err != nil {
+		return err
+	}
+	if err := summarize(t, o.summary, rep, at); err != nil {
+		return err
+	}
+	if t.json {
+		return t.document(rep)
+	}
+	t.result("%s", at.html())
+	return nil
+}
+
+// reportOf reads the report of the image with a digest, and the verdict beside it.
+func reportOf(at siblings, digest string) (*report.Report, error) {
+	rep, err := report.ReadFile(at.json())
+	if err != nil {
+		return nil, err
+	}
+	if rep.Image.Digest != digest {
+		return nil, fmt.Errorf("reading report %q: it is about %s, the image is %s", at.json(), rep.Image.Digest, digest)
+	}
+	scan, err := scanOf(at, digest)
+	if err != nil {
+		return nil, err
+	}
+	if scan != nil {
+		rep.Scan = scan
+	}
+	return rep, nil
+}
+
+// scanOf reads the verdict on the image with a digest; nil: there is none, or it is about
+// another image.
+func scanOf(at siblings, digest string) (*finding.Document, error) {
+	f, err := os.Open(at.scan())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading verdict: %w", err)
+	}
+	defer f.Close()
+	d, err := finding.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("reading verdict %q: %w", at.scan(), err)
+	}
+	if d.Digest != digest {
+		return nil, nil
+	}
+	return d, nil
+}
+
+func addSummary(c *cobra.Command, value *string) {
+	c.Flags().StringVar(value, "summary", "", `"github": a summary in Markdown, into the file that GITHUB_STEP_SUMMARY names, else beside the image`)
+}
+
+func checkSummary(value string) error {
+	if value == "" || value == "github" {
+		return nil
+	}
+	return usageError{fmt.Errorf("--summary %q: it must be github", value)}
+}
+
+// summarize writes a summary where a CI system shows it.
+func summarize(t *terminal, kind string, rep *report.Report, at siblings) error {
+	if kind == "" {
+		return nil
+	}
+	path := os.Getenv("GITHUB_STEP_SUMMARY")
+	if path == "" {
+		t.say("GITHUB_STEP_SUMMARY is not set; the summary is in %s", at.summary())
+		return builder.WriteFile(at.summary(), rep.WriteMarkdown)
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing the summary: %w", err)
+	}
+	err = rep.WriteMarkdown(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing the summary: %w", err)
+	}
+	return nil
+}
