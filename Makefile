@@ -12,7 +12,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 INITFLAGS := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 EXAMPLE   ?= pytorch-cuda
 
-.PHONY: image build build-forge setup test fuzz lint bench clean
+.PHONY: image build build-forge setup test fuzz stack lint bench clean
 
 image: build setup
 	examples/build $(EXAMPLE)
@@ -39,6 +39,10 @@ test:
 # Each fuzz target for a minute; `make test` runs them for five seconds.
 fuzz:
 	@.ci/fuzz 60s
+
+# The private Sigstore and the cosign command that tests of signing/ run against.
+stack:
+	@.ci/tools signing/testdata/stack .cache/stack
 
 lint:
 	@.ci/lint
