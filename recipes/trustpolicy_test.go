@@ -69,7 +69,7 @@ func TestTheCompletePolicyMeansWhatItSays(t *testing.T) {
 		Rules: []trust.Rule{
 			{Name: "production", Repositories: []trust.Scope{"registry.acme.example/ml/*"}, Mirrors: []trust.Mirror{{At: "mirror.acme.example/ml/*", Of: "registry.acme.example/ml/*"}},
 				SignedBy: []string{"image workflow", "release workflow"}, Signatures: 2, Level: trust.LevelIndex, MaxAge: 90 * 24 * time.Hour, Since: day("2026-06-01T00:00:00Z"),
-				MinimumVersion: "2.9.1", Driver: "535.104.05", Bases: []string{"debian trixie", "registry.acme.example/base/*"},
+				Minimum: map[string]string{"torch": "2.9.1"}, Driver: "535.104.05", Bases: []string{"debian trixie", "registry.acme.example/base/*"},
 				SBOM: &trust.SBOM{SignedBy: []string{"image workflow", "release workflow"}, Formats: []string{"spdx"}},
 				Provenance: &trust.Provenance{SignedBy: []string{"image workflow", "release workflow"},
 					Builders: []trust.Match{{Text: workflow}, {Text: `https://github\.com/acme/[a-z]+/\.github/workflows/release\.yml@.*`, Pattern: true}},

@@ -16,13 +16,14 @@ import (
 
 var (
 	fullDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	versioned  = regexp.MustCompile(`^[0-9]+(\.[0-9]+)*([-+][0-9A-Za-z.-]+)?$`)
+	release    = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9}){0,7}$`)
+	pythonName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 )
 
 // rule reads one images block.
 func (d *policyDecoder) rule(b *hclsyntax.Block) {
 	p := d.words(b, "images.")
-	r := trust.Rule{Name: d.ruleName(b), Level: trust.LevelIndex}
+	r := trust.Rule{Name: d.ruleName(b), Level: trust.LevelEach}
 	for _, other := range d.policy.Rules {
 		if other.Name == r.Name {
 			d.mistake(b.LabelRanges[0], "Duplicate rule", "images %q stands twice.", cut(r.Name))
@@ -37,15 +38,13 @@ func (d *policyDecoder) rule(b *hclsyntax.Block) {
 	if r.Signatures, at = p.number("signatures", 1); r.Signatures < 1 || r.Signatures > max(1, len(r.SignedBy)) {
 		d.mistake(at, "Invalid number of signatures", "%d: from 1 to the number of signers in signed_by, which is %d.", r.Signatures, len(r.SignedBy))
 	}
-	level, at := p.text("level", string(trust.LevelIndex))
-	if r.Level = trust.Level(level); r.Level != trust.LevelIndex && r.Level != trust.LevelPlatform {
-		d.mistake(at, "Unknown level", "%+q: %s", cut(level), nearest(level, []string{string(trust.LevelIndex), string(trust.LevelPlatform)}))
+	level, at := p.text("level", string(trust.LevelEach))
+	if r.Level = trust.Level(level); !slices.Contains(trust.Levels, level) {
+		d.mistake(at, "Unknown level", "%+q: %s", cut(level), nearest(level, trust.Levels))
 	}
 	r.MaxAge = d.age(p, "max_age")
 	r.Since, _ = d.moment(p, "since", false)
-	if r.MinimumVersion, at = p.text("minimum_version", ""); r.MinimumVersion != "" && !versioned.MatchString(r.MinimumVersion) {
-		d.mistake(at, "Invalid version", "%+q: numbers with dots are due, as 2.9.1.", cut(r.MinimumVersion))
-	}
+	d.minimum(p, &r)
 	r.Driver = d.fleet(p)
 	d.bases(p, &r)
 	d.statements(p, &r)
@@ -114,6 +113,24 @@ func (d *policyDecoder) scopesOnce(w *words) {
 	}
 }
 
+// minimum reads how old the versions of Python distributions may be.
+func (d *policyDecoder) minimum(p *words, r *trust.Rule) {
+	versions, at := p.texts("minimum_versions")
+	for _, k := range sortedKeys(versions) {
+		switch {
+		case !pythonName.MatchString(k):
+			d.mistake(at, "Invalid name", "%+q: a Python distribution's name is due.", cut(k))
+		case !release.MatchString(versions[k]):
+			d.mistake(at, "Invalid version", "%s = %+q: numbers with dots are due, as 2.9.1.", k, cut(versions[k]))
+		default:
+			if r.Minimum == nil {
+				r.Minimum = map[string]string{}
+			}
+			r.Minimum[k] = versions[k]
+		}
+	}
+}
+
 // fleet reads driver: the oldest driver of the fleet, as a recipe writes it.
 func (d *policyDecoder) fleet(p *words) string {
 	value, at := p.text("driver", "")
@@ -171,8 +188,11 @@ func (d *policyDecoder) statements(p *words, r *trust.Rule) {
 		r.Tests = &trust.Tests{SignedBy: d.signers(s, "signed_by", r.SignedBy)}
 		s.done()
 	}
-	if r.Provenance == nil && (len(r.Bases) > 0 || r.MinimumVersion != "" || r.Driver != "") {
-		d.mistake(p.block.DefRange(), "Nothing to judge by", "bases, minimum_version and driver are read from the signed provenance; add provenance {}.")
+	if r.Provenance == nil && (len(r.Bases) > 0 || r.Driver != "") {
+		d.mistake(p.block.DefRange(), "Nothing to judge by", "bases and driver are read from the signed provenance; add provenance {}.")
+	}
+	if r.SBOM == nil && len(r.Minimum) > 0 {
+		d.mistake(p.block.DefRange(), "Nothing to judge by", "minimum_versions are read from the signed SBOM; add sbom {}.")
 	}
 	if r.Scan != nil && r.Scan.Rescan && r.SBOM == nil {
 		d.mistake(p.block.DefRange(), "Nothing to scan", "rescan searches the signed SBOM; add sbom {}.")

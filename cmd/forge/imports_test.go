@@ -17,13 +17,15 @@ const module = "github.com/forge-build/forge/"
 // forge a folder may import, and which heavy libraries it owns.
 var rooms = map[string]struct{ forge, owns []string }{
 	"cmd/forge": {[]string{"builder", "builder/base", "builder/convert", "builder/fetch", "builder/layer", "builder/resolve", "builder/start", "builder/store",
-		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/trust", "sbom/report", "signing", "signing/evidence"}, []string{"github.com/spf13/"}},
+		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/trust", "sbom/report", "signing", "signing/evidence", "signing/admission", "signing/judge"}, []string{"github.com/spf13/"}},
 	"cmd/forge-init":       {[]string{"builder/start"}, nil},
 	"recipes":              {[]string{"recipes/cuda", "recipes/finding", "recipes/requirements", "recipes/trust"}, []string{"github.com/hashicorp/hcl/", "github.com/zclconf/"}},
 	"recipes/finding":      {nil, nil},
 	"recipes/lock":         {nil, nil},
 	"recipes/requirements": {nil, nil},
 	"recipes/trust":        {nil, nil},
+	"signing/admission":    {[]string{"recipes/trust", "signing/statement"}, nil},
+	"signing/judge":        {[]string{"recipes/cuda", "recipes/finding", "recipes/trust", "signing/statement", "signing/strictjson"}, nil},
 	"recipes/cuda":         {nil, nil},
 	"recipes/draft":        {[]string{"recipes/cuda"}, []string{"go.yaml.in/", "github.com/moby/buildkit/frontend/dockerfile/"}},
 	"builder": {[]string{"recipes", "recipes/cuda", "recipes/lock", "builder/base", "builder/convert", "builder/debian", "builder/fetch", "builder/layer", "builder/start", "builder/store"},

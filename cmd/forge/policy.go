@@ -14,6 +14,7 @@ import (
 
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/trust"
+	"github.com/forge-build/forge/signing/admission"
 )
 
 func newPolicy(t *terminal) *cobra.Command {
@@ -46,8 +47,63 @@ which rule applies to each. It opens no socket and verifies no image.
 		},
 		RunE: func(_ *cobra.Command, args []string) error { return runPolicyCheck(t, args[0], args[1:]) },
 	}
-	c.AddCommand(check)
+	c.AddCommand(check, newPolicyExport(t))
 	return c
+}
+
+type exportOptions struct {
+	to     string
+	legacy bool
+}
+
+func newPolicyExport(t *terminal) *cobra.Command {
+	var o exportOptions
+	c := &cobra.Command{
+		Use:   "export --to policy-controller|kyverno FILE",
+		Short: "Write a trust policy as what an admission controller reads",
+		Long: `Export writes a trust policy as ClusterImagePolicy of Sigstore's policy-controller
+or as ImageValidatingPolicy of Kyverno. What the controller cannot check is said on
+stderr and in the document's comments; forge verify checks all of it.
+` + exitCodes,
+		Example: `  forge policy export --to policy-controller trust.hcl > policies.yaml
+  forge policy export --to kyverno trust.hcl | kubectl apply -f -`,
+		Args: exactly("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error { return runPolicyExport(t, o, args[0]) },
+	}
+	c.Flags().StringVar(&o.to, "to", "", "the controller: policy-controller or kyverno")
+	c.Flags().BoolVar(&o.legacy, "legacy", false, "the images carry cosign's older signatures, and no bundle")
+	return c
+}
+
+func runPolicyExport(t *terminal, o exportOptions, path string) error {
+	write := admission.ClusterImagePolicies
+	switch o.to {
+	case "policy-controller":
+	case "kyverno":
+		write = admission.ImageValidatingPolicies
+	default:
+		return usageError{fmt.Errorf("--to %q: it must be policy-controller or kyverno", o.to)}
+	}
+	p, err := recipes.LoadTrust(path)
+	if err != nil {
+		return err
+	}
+	d, err := write(p, admission.Options{Legacy: o.legacy})
+	if err != nil {
+		return usageError{err} // what the policy names is wrong
+	}
+	for _, u := range d.Unsaid {
+		t.say("%s does not check: %s", o.to, u)
+	}
+	if t.json {
+		return t.document(struct {
+			To     string   `json:"to"`
+			YAML   string   `json:"yaml"`
+			Unsaid []string `json:"unsaid"`
+		}{o.to, string(d.YAML), d.Unsaid})
+	}
+	_, err = t.out.Write(d.YAML)
+	return err
 }
 
 // policyReport is the document of policy check --json.

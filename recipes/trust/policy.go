@@ -91,11 +91,15 @@ var Extensions = []string{
 // Level says what statements must be about.
 type Level string
 
-// The levels. An image without an index has one manifest, and both mean that.
+// The levels. An image without an index has one manifest, and all mean that.
 const (
-	LevelIndex    Level = "index"    // the digest that was asked for, and each image that it lists
+	LevelEach     Level = "each"     // the index, and each image that it lists
+	LevelIndex    Level = "index"    // the index, which names its images by digest
 	LevelPlatform Level = "platform" // each image that the index lists; the index itself need not be signed
 )
+
+// Levels are the words of a policy.
+var Levels = []string{string(LevelEach), string(LevelIndex), string(LevelPlatform)}
 
 // Rule says what an image of its repositories must have. Exactly one rule applies to a
 // repository.
@@ -108,11 +112,11 @@ type Rule struct {
 	Signatures int      // by how many of them, distinct; 1 or more
 	Level      Level
 
-	MaxAge         time.Duration // of the signature; 0: any
-	Since          time.Time     // nothing signed earlier; zero: any
-	MinimumVersion string        // of the image, by its own signed word; empty: any
-	Driver         string        // oldest driver of the fleet: an image that needs a newer one is refused
-	Bases          []string      // what may lie below (BaseFits); empty: anything
+	MaxAge  time.Duration     // of the signature; 0: any
+	Since   time.Time         // nothing signed earlier; zero: any
+	Minimum map[string]string // Python distribution → oldest version that may be in the image
+	Driver  string            // oldest driver of the fleet: an image that needs a newer one is refused
+	Bases   []string          // what may lie below (BaseFits); empty: anything
 
 	SBOM       *SBOM // nil: need not be there
 	Provenance *Provenance

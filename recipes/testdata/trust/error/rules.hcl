@@ -24,7 +24,7 @@ images "names" {
     "trixie",           # ERROR: Invalid base
     "r.example/base@sha256:abc", # ERROR: Invalid base
   ]
-  minimum_version = "latest" # ERROR: Invalid version
+  minimum_versions = { torch = "latest", "a b" = "1" } # ERROR: Invalid version # ERROR: Invalid name
   provenance {
     builders         = [""]            # ERROR: Invalid builder
     builder_patterns = ["https://.*"]  # ERROR: Pattern fits anybody

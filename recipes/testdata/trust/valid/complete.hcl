@@ -44,9 +44,9 @@ images "production" {
   max_age      = "90 days"
   since        = "2026-06-01"
 
-  minimum_version = "2.9.1"
-  driver          = ">= 535.104.05"
-  bases           = ["debian trixie", "registry.acme.example/base/*"]
+  minimum_versions = { torch = "2.9.1" }
+  driver           = ">= 535.104.05"
+  bases            = ["debian trixie", "registry.acme.example/base/*"]
 
   sbom { formats = ["spdx"] }
 

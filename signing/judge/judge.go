@@ -1,0 +1,203 @@
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/recipes/trust"
+	"github.com/forge-build/forge/signing/statement"
+)
+
+// The predicate types that are judged.
+const (
+	TypeSignature   = statement.TypeSignature
+	TypeProvenance  = statement.TypeProvenance
+	TypeSPDX        = statement.TypeSPDX
+	TypeCycloneDX   = statement.TypeCycloneDX
+	TypeVulns       = statement.TypeVulns
+	TypeVulnsCosign = "https://cosign.sigstore.dev/attestation/vuln/v1" // github.com/sigstore/cosign/specs
+	TypeTests       = statement.TypeTests
+)
+
+// Statement is a statement whose signature was verified.
+type Statement struct {
+	Type      string
+	Predicate []byte    // the verified bytes
+	Signers   []string  // names of the policy's signers that made it
+	Time      time.Time // when it was signed, as others prove; zero: nobody does
+	Evidence  string    // digest of the bundle or signature, for messages
+}
+
+// Case is all that a judgement depends on.
+type Case struct {
+	Rule       *trust.Rule
+	Digest     string // of the image or index that the statements are about
+	Statements []Statement
+	Rescan     *finding.Document // a scan made now from the SBOM; nil: none was made
+	Now        time.Time
+}
+
+// Status says what became of a check.
+type Status string
+
+// A check that nobody asked for is not in the table; one that could not be made failed.
+const (
+	Done    Status = "done"
+	Failed  Status = "failed"
+	Skipped Status = "skipped"
+)
+
+// Check is one row of the table.
+type Check struct {
+	ID       string
+	Type     string // predicate type of the statement that it is about
+	Status   Status
+	Expected string
+	Found    string
+	Why      string // of a skipped one
+	Evidence string
+}
+
+// skew is how far clocks may differ.
+const skew = 5 * time.Minute
+
+// judgement collects the table.
+type judgement struct {
+	Case
+	checks []Check
+}
+
+// Judge gives the table. The image is taken when no row of it failed.
+func Judge(c Case) []Check {
+	j := &judgement{Case: c}
+	j.age()
+	if c.Rule.SBOM != nil {
+		j.sbom()
+	}
+	if c.Rule.Provenance != nil {
+		j.provenance()
+	}
+	if c.Rule.Scan != nil {
+		j.scan()
+	}
+	if c.Rule.Tests != nil {
+		j.tests()
+	}
+	return j.checks
+}
+
+// Fails says whether a row failed.
+func Fails(checks []Check) bool {
+	return slices.ContainsFunc(checks, func(c Check) bool { return c.Status == Failed })
+}
+
+func (j *judgement) done(id string, s *Statement, format string, args ...any) {
+	j.row(Check{ID: id, Status: Done, Found: fmt.Sprintf(format, args...)}, s)
+}
+
+func (j *judgement) failed(id string, s *Statement, expected, format string, args ...any) {
+	j.row(Check{ID: id, Status: Failed, Expected: expected, Found: fmt.Sprintf(format, args...)}, s)
+}
+
+func (j *judgement) row(c Check, s *Statement) {
+	if s != nil {
+		c.Type, c.Evidence = s.Type, s.Evidence
+	}
+	j.checks = append(j.checks, c)
+}
+
+// of are the statements of some types by some signers, newest first.
+func (j *judgement) of(signers []string, types ...string) []*Statement {
+	var out []*Statement
+	for i := range j.Statements {
+		s := &j.Statements[i]
+		if slices.Contains(types, s.Type) && slices.ContainsFunc(s.Signers, func(n string) bool { return slices.Contains(signers, n) }) {
+			out = append(out, s)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *Statement) int { return b.Time.Compare(a.Time) })
+	return out
+}
+
+// missing is the row of a statement that is not there.
+func (j *judgement) missing(id string, signers []string, types ...string) {
+	j.failed(id, nil, fmt.Sprintf("a statement %s by %s", strings.Join(types, " or "), strings.Join(signers, " or ")), "nothing")
+}
+
+// age judges when the image was signed: by as many signers as the rule asks for.
+func (j *judgement) age() {
+	r := j.Rule
+	if r.MaxAge == 0 && r.Since.IsZero() {
+		return
+	}
+	expected := ""
+	if r.MaxAge > 0 {
+		expected = "signed within " + days(r.MaxAge)
+	}
+	if !r.Since.IsZero() {
+		expected = strings.TrimPrefix(expected+", signed since "+r.Since.Format(time.DateOnly), ", ")
+	}
+	fresh := map[string]bool{}
+	found := "no signature"
+	var last *Statement
+	for _, s := range j.of(r.SignedBy, TypeSignature) {
+		switch {
+		case s.Time.IsZero():
+			found = "a signature whose time nobody proves"
+		case s.Time.After(j.Now.Add(skew)):
+			found = "a signature of the future: " + s.Time.UTC().Format(time.RFC3339)
+		case r.MaxAge > 0 && j.Now.Sub(s.Time) > r.MaxAge, s.Time.Before(r.Since):
+			found = "signed " + s.Time.UTC().Format(time.RFC3339)
+		default:
+			if last == nil {
+				last = s
+			}
+			for _, n := range s.Signers {
+				if slices.Contains(r.SignedBy, n) {
+					fresh[n] = true
+				}
+			}
+		}
+	}
+	if len(fresh) < max(1, r.Signatures) {
+		if len(fresh) > 0 {
+			found = fmt.Sprintf("%d of %d signers: %s", len(fresh), r.Signatures, found)
+		}
+		j.failed("age", nil, expected, "%s", found)
+		return
+	}
+	j.done("age", last, "signed %s", last.Time.UTC().Format(time.RFC3339))
+}
+
+// days writes a length of time as a policy does.
+func days(d time.Duration) string {
+	for _, u := range []struct {
+		name string
+		of   time.Duration
+	}{{"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
+		if d >= u.of && d%u.of == 0 {
+			if d == u.of {
+				return "1 " + u.name
+			}
+			return fmt.Sprintf("%d %ss", d/u.of, u.name)
+		}
+	}
+	return d.String()
+}
+
+// ago writes an age for people.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case d < 0:
+		return "in the future"
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d minutes ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d hours ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}
