@@ -76,42 +76,43 @@ func build(table []uint32, width uint32, lens []uint8, entry func(sym int, n uin
 	default:
 		return false
 	}
-	if used != 1<<maxBits {
-		for i := range table[:1<<width] {
-			table[i] = none
+	// Symbols in the order of their codes.
+	var at [maxBits + 2]int
+	for n := 1; n <= maxBits; n++ {
+		at[n+1] = at[n] + count[n]
+	}
+	var order [288]uint16
+	for sym, n := range lens {
+		if n > 0 {
+			order[at[n]] = uint16(sym)
+			at[n]++
 		}
 	}
-	free := uint32(1) << width
-	sub := uint32(0)
-	if longest > width {
-		sub = longest - width
-		for i := range table[:1<<width] {
-			table[i] = none
+	// The table for n bits is the one for n-1 bits twice, and the codes of n bits.
+	table[0] = none
+	i := 0
+	for n := uint32(1); n <= width; n++ {
+		copy(table[1<<(n-1):1<<n], table[:1<<(n-1)])
+		for c := next[n]; i < at[n]; i, c = i+1, c+1 {
+			table[bits.Reverse16(uint16(c))>>(16-n)] = entry(int(order[i]), n)
 		}
 	}
-	for sym, l := range lens {
-		n := uint32(l)
-		if n == 0 {
-			continue
-		}
-		c := uint32(bits.Reverse16(uint16(next[n]))) >> (16 - n)
-		next[n]++
-		if n <= width {
-			e := entry(sym, n)
-			for i := c; i < 1<<width; i += 1 << n {
-				table[i] = e
+	if longest <= width {
+		return true
+	}
+	free, sub := uint32(1)<<width, longest-width
+	for n := width + 1; n <= longest; n++ {
+		for c := next[n]; i < at[n]; i, c = i+1, c+1 {
+			c := uint32(bits.Reverse16(uint16(c)) >> (16 - n))
+			root := &table[c&(1<<width-1)]
+			if *root == none {
+				*root = table2 | free<<8 | sub
+				free += 1 << sub
 			}
-			continue
-		}
-		root := &table[c&(1<<width-1)]
-		if *root == none {
-			*root = table2 | free<<8 | sub
-			free += 1 << sub
-		}
-		base := *root >> 8 & 0xFFFF
-		e := entry(sym, n-width)
-		for i := c >> width; i < 1<<sub; i += 1 << (n - width) {
-			table[base+i] = e
+			base, e := *root>>8&0xFFFF, entry(int(order[i]), n-width)
+			for k := c >> width; k < 1<<sub; k += 1 << (n - width) {
+				table[base+k] = e
+			}
 		}
 	}
 	return true
