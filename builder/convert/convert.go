@@ -158,7 +158,6 @@ type job struct {
 type part struct {
 	wheel *lock.Wheel
 	deb   *lock.Deb
-	path  string // in the store, once it is there
 }
 
 func (p part) size() int64 {

@@ -2,10 +2,8 @@ package convert
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/forge-build/forge/builder/debian"
@@ -16,22 +14,12 @@ import (
 // scripts would have made, which debian.Unpacker knows. No script is run.
 func (m *maker) packages(ctx context.Context, j *job) (*Made, error) {
 	made := &Made{Layer: j.layer}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	sums := make(chan error, 1)
-	go func() { sums <- hashMembers(ctx, j) }()
 	out, err := m.create()
-	if err == nil {
-		defer out.abort()
-		err = m.unpack(ctx, j, out.w, made)
-	}
 	if err != nil {
-		cancel()
+		return nil, err
 	}
-	if bad := <-sums; bad != nil && (err == nil || !errors.Is(bad, context.Canceled)) {
-		return nil, bad
-	}
-	if err != nil {
+	defer out.abort()
+	if err := m.unpack(ctx, j, out.w, made); err != nil {
 		return nil, err
 	}
 	index, err := out.close(made)
@@ -59,7 +47,7 @@ func (m *maker) unpack(ctx context.Context, j *job, w *layer.Writer, made *Made)
 	}
 	told := &progress{m: m, layer: j.layer.Name, total: j.size}
 	for _, p := range j.parts {
-		if err := unpackOne(u, p); err != nil {
+		if err := m.unpackOne(u, p); err != nil {
 			return err
 		}
 		told.add(p.deb.Size)
@@ -74,20 +62,16 @@ func (m *maker) unpack(ctx context.Context, j *job, w *layer.Writer, made *Made)
 	return nil
 }
 
-func unpackOne(u *debian.Unpacker, p part) error {
-	f, err := os.Open(p.path)
+func (m *maker) unpackOne(u *debian.Unpacker, p part) error {
+	f, size, err := m.o.Store.Open(p.sum())
 	if err != nil {
 		return fmt.Errorf("opening package %q: %w", p.name(), err)
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("opening package %q: %w", p.name(), err)
+	if size != p.deb.Size {
+		return fmt.Errorf("package %q has %d bytes, the lock states %d", p.name(), size, p.deb.Size)
 	}
-	if fi.Size() != p.deb.Size {
-		return fmt.Errorf("package %q has %d bytes, the lock states %d", p.name(), fi.Size(), p.deb.Size)
-	}
-	d, err := debian.OpenDeb(f, fi.Size(), p.name())
+	d, err := debian.OpenDeb(f, size, p.name())
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,10 @@
 //
 // [Group] says which member goes into which layer; it looks at the lock only, so that one
 // changed requirement changes one layer. [Make] brings the members into the store and makes
-// the layers. One pass over a wheel does everything: the sha256 of the file, the strict
-// archive, the exact inflated length and CRC of every file, RECORD's hashes, the layer in
-// the wanted codecs, its diffID, and an index with what its ELF files need.
+// the layers. The store has hashed the members on their way in and vouches for them. One pass
+// over a wheel does everything else: the strict archive, the exact inflated length and CRC of
+// every file, RECORD's hashes, the layer in the wanted codecs, its diffID, and an index with
+// what its ELF files need.
 //
 // A layer is a pure function of its members' bytes in their order, the folder they go to,
 // the slim rules, the Python version and layer.Format. What this store has made by that

@@ -116,7 +116,7 @@ func TestLargestFirst(t *testing.T) {
 			break
 		}
 		order = append(order, task.job)
-		q.arrived(task, "x")
+		q.arrived(task)
 	}
 	if order[0] != jobs[1] || order[2] != jobs[2] || order[4] != jobs[0] {
 		t.Error("members are not fetched largest first")

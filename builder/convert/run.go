@@ -124,10 +124,9 @@ func (q *queue) next() (task, bool) {
 }
 
 // arrived notes that a member is there, and says whether its layer now has all.
-func (q *queue) arrived(t task, path string) bool {
+func (q *queue) arrived(t task) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	t.part.path = path
 	q.missing[t.job]--
 	if q.missing[t.job] > 0 {
 		return false
@@ -169,22 +168,24 @@ func (m *maker) fetchAll(ctx context.Context, q *queue) error {
 		if !ok {
 			return nil
 		}
-		path, err := m.fetch(ctx, *t.part)
-		if err != nil {
+		if err := m.fetch(ctx, *t.part); err != nil {
 			return err
 		}
-		if q.arrived(t, path) {
+		if q.arrived(t) {
 			m.report(Event{Layer: t.job.layer.Name, Step: Fetched, Total: t.job.size})
 		}
 	}
 	return ctx.Err()
 }
 
-func (m *maker) fetch(ctx context.Context, p part) (string, error) {
+func (m *maker) fetch(ctx context.Context, p part) error {
+	var err error
 	if p.wheel != nil {
-		return m.o.Fetch.Wheel(ctx, *p.wheel, m.im, m.o.Dir)
+		_, err = m.o.Fetch.Wheel(ctx, *p.wheel, m.im, m.o.Dir)
+	} else {
+		_, err = m.o.Fetch.Deb(ctx, *p.deb, m.im, m.li.Debian)
 	}
-	return m.o.Fetch.Deb(ctx, *p.deb, m.im, m.li.Debian)
+	return err
 }
 
 // convertAll makes layers until there are no more.

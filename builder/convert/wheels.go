@@ -3,9 +3,6 @@ package convert
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"hash/crc32"
@@ -50,23 +47,12 @@ func (m *maker) wheels(ctx context.Context, j *job) (*Made, error) {
 	if items, made.Shared, err = merge(items, v); err != nil {
 		return nil, err
 	}
-	// The members' own sums are computed beside the pass, from the same cached pages.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	sums := make(chan error, 1)
-	go func() { sums <- hashMembers(ctx, j) }()
 	out, err := m.create()
-	if err == nil {
-		defer out.abort()
-		err = m.write(ctx, j, out.w, items)
-	}
 	if err != nil {
-		cancel()
+		return nil, err
 	}
-	if bad := <-sums; bad != nil && (err == nil || !errors.Is(bad, context.Canceled)) {
-		return nil, bad
-	}
-	if err != nil {
+	defer out.abort()
+	if err := m.write(ctx, j, out.w, items); err != nil {
 		return nil, err
 	}
 	index, err := out.close(made)
@@ -82,7 +68,8 @@ func (m *maker) wheels(ctx context.Context, j *job) (*Made, error) {
 	return made, out.commit(made, index)
 }
 
-// open opens a layer's wheels, sorted by name, and compares them with the lock.
+// open opens a layer's wheels, sorted by name, and compares them with the lock. The store
+// vouches for their sha256.
 func (m *maker) open(j *job) ([]*member, func(), error) {
 	var members []*member
 	var files []*os.File
@@ -92,19 +79,15 @@ func (m *maker) open(j *job) ([]*member, func(), error) {
 		}
 	}
 	for _, p := range j.parts {
-		f, err := os.Open(p.path)
+		f, size, err := m.o.Store.Open(p.sum())
 		if err != nil {
 			return nil, closeAll, fmt.Errorf("opening wheel %q: %w", p.wheel.File, err)
 		}
 		files = append(files, f)
-		fi, err := f.Stat()
-		if err != nil {
-			return nil, closeAll, fmt.Errorf("opening wheel %q: %w", p.wheel.File, err)
+		if size != p.wheel.Size {
+			return nil, closeAll, fmt.Errorf("wheel %q has %d bytes, the lock states %d", p.wheel.File, size, p.wheel.Size)
 		}
-		if fi.Size() != p.wheel.Size {
-			return nil, closeAll, fmt.Errorf("wheel %q has %d bytes, the lock states %d", p.wheel.File, fi.Size(), p.wheel.Size)
-		}
-		w, err := wheel.Open(f, fi.Size(), p.wheel.File)
+		w, err := wheel.Open(f, size, p.wheel.File)
 		if err != nil {
 			return nil, closeAll, err
 		}
@@ -118,27 +101,6 @@ func (m *maker) open(j *job) ([]*member, func(), error) {
 	}
 	sort.Slice(members, func(a, b int) bool { return members[a].wheel.Name < members[b].wheel.Name })
 	return members, closeAll, nil
-}
-
-// hashMembers compares each member's sha256 with the lock.
-func hashMembers(ctx context.Context, j *job) error {
-	buf := make([]byte, 256<<10)
-	for _, p := range j.parts {
-		f, err := os.Open(p.path)
-		if err != nil {
-			return fmt.Errorf("hashing %q: %w", p.name(), err)
-		}
-		h := sha256.New()
-		_, err = io.CopyBuffer(h, struct{ io.Reader }{&reader{ctx: ctx, ReadSeeker: f}}, buf)
-		_ = f.Close() // only read
-		if err != nil {
-			return fmt.Errorf("hashing %q: %w", p.name(), err)
-		}
-		if sum := hex.EncodeToString(h.Sum(nil)); sum != p.sum() {
-			return fmt.Errorf("%q has sha256 %s, the lock states %s", p.name(), sum, p.sum())
-		}
-	}
-	return nil
 }
 
 func (p part) name() string {
@@ -179,6 +141,9 @@ type output struct {
 	w       *layer.Writer
 	pending map[layer.Codec]*store.Pending
 }
+
+// A store hashes a layer on its way in, so that its Writer need not.
+var _ layer.Summed = (*store.Pending)(nil)
 
 func (m *maker) create() (*output, error) {
 	o := &output{m: m, pending: map[layer.Codec]*store.Pending{}}

@@ -3,6 +3,7 @@ package layer
 import (
 	"bufio"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"hash"
 	"hash/crc32"
@@ -15,17 +16,25 @@ import (
 // waiting is how many bytes of headers may wait for the content that follows them.
 const waiting = 64 << 10
 
-// blob counts and hashes what is written to an output.
+// Summed is an output that hashes what it takes, as a store does. A Writer then need not.
+type Summed interface {
+	io.Writer
+	Sum() string // sha256 of all bytes written so far, lower-case hex
+}
+
+// blob counts what is written to an output, and knows its sum.
 type blob struct {
-	out  *bufio.Writer
-	hash hash.Hash
-	n    int64
+	out *bufio.Writer
+	sum func() string
+	n   int64
 }
 
 func newBlob(w io.Writer) *blob {
-	b := &blob{hash: sha256.New()}
-	b.out = bufio.NewWriterSize(hashed{w, b.hash}, 64<<10)
-	return b
+	s, ok := w.(Summed)
+	if !ok {
+		s = hashed{w, sha256.New()}
+	}
+	return &blob{out: bufio.NewWriterSize(s, 64<<10), sum: s.Sum}
 }
 
 func (b *blob) Write(p []byte) (int, error) {
@@ -41,7 +50,7 @@ func (b *blob) close() (Blob, error) {
 	if err := b.out.Flush(); err != nil {
 		return Blob{}, fmt.Errorf("writing layer: %w", err)
 	}
-	return Blob{Digest: digest(b.hash), Size: b.n}, nil
+	return Blob{Digest: "sha256:" + b.sum(), Size: b.n}, nil
 }
 
 type hashed struct {
@@ -53,6 +62,8 @@ func (h hashed) Write(p []byte) (int, error) {
 	_, _ = h.h.Write(p) // a hash never fails
 	return h.w.Write(p)
 }
+
+func (h hashed) Sum() string { return hex.EncodeToString(h.h.Sum(nil)) }
 
 // gzipOut writes the members of a gzip layer: headers and padding that waited, content,
 // and so on.

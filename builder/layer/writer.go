@@ -55,7 +55,8 @@ type kind struct {
 
 var errClosed = errors.New("layer is closed")
 
-// NewWriter returns a Writer of a layer in each codec of outs, [Gzip] or [Zstd].
+// NewWriter returns a Writer of a layer in each codec of outs, [Gzip] or [Zstd]. An output
+// that is [Summed] is asked for the blob's digest; else the Writer computes it.
 func NewWriter(outs map[Codec]io.Writer) (*Writer, error) {
 	w := &Writer{diff: sha256.New(), kinds: map[string]kind{}, index: &Index{}}
 	for c, out := range outs {

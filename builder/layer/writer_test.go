@@ -19,6 +19,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -381,6 +382,40 @@ func TestOneCodecHasTheBytesOfBoth(t *testing.T) {
 		if !bytes.Equal(b.Bytes(), both.blob[c]) || res.DiffID != both.res.DiffID {
 			t.Errorf("%s alone differs", c)
 		}
+	}
+}
+
+// summed hashes what it takes.
+type summed struct {
+	bytes.Buffer
+	asked int
+}
+
+func (s *summed) Sum() string {
+	s.asked++
+	sum := sha256.Sum256(s.Bytes())
+	return hex.EncodeToString(sum[:])
+}
+
+func TestAnOutputThatHashesIsAsked(t *testing.T) {
+	plain := write(t, sample)
+	gz, zs := &summed{}, &summed{}
+	w, err := NewWriter(map[Codec]io.Writer{Gzip: gz, Zstd: zs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sample(w); err != nil {
+		t.Fatal(err)
+	}
+	res, err := w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(plain.res.Blobs, res.Blobs); diff != "" {
+		t.Error(diff)
+	}
+	if gz.asked != 1 || zs.asked != 1 {
+		t.Errorf("asked %d and %d times", gz.asked, zs.asked)
 	}
 }
 
