@@ -122,12 +122,11 @@ func (s *Signer) PublicKey() []byte { return s.key.PEM }
 
 // Signed is a statement with its signature.
 type Signed struct {
-	Bundle    []byte    // JSON, of type BundleType
-	Type      string    // predicate type
-	Digest    string    // of the image
-	Signer    Signature //
-	Time      time.Time // the earliest that was confirmed; zero if none was
-	LogHashes bool      // the log was given hashes only
+	Bundle []byte    // JSON, of type BundleType
+	Type   string    // predicate type
+	Digest string    // of the image
+	Signer Signature //
+	Time   time.Time // the earliest that was confirmed; zero if none was
 }
 
 // Sign signs an in-toto v1 statement about one image and returns the bundle after forge's
@@ -145,22 +144,39 @@ func (s *Signer) Sign(ctx context.Context, statement []byte) (*Signed, error) {
 	case len(h.Predicate) == 0:
 		return nil, errors.New("signing a statement: it has no predicate")
 	}
+	pb, p, err := s.bundle(ctx, &sign.DSSEData{Data: statement, PayloadType: bundle.IntotoMediaType})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := protojson.Marshal(pb)
+	if err != nil {
+		return nil, fmt.Errorf("writing a bundle: %w", err)
+	}
+	st, err := accept(evidence.Candidate{Format: evidence.Bundle, Raw: raw}, h.Name, h.Digest, h.Type, p)
+	if err != nil {
+		return nil, err
+	}
+	return &Signed{Bundle: raw, Type: h.Type, Digest: h.Digest, Signer: st.Signer, Time: st.Time}, nil
+}
+
+// bundle signs and asks the services. The policy is what the result must fulfil.
+func (s *Signer) bundle(ctx context.Context, content sign.Content) (*protobundle.Bundle, Policy, error) {
 	p := s.Policy()
 	pair, opts := s.keypair, sign.BundleOptions{Context: ctx}
 	if pair == nil {
 		token, err := s.token(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("getting an identity token: %w", err)
+			return nil, p, fmt.Errorf("getting an identity token: %w", err)
 		}
 		if pair, err = sign.NewEphemeralKeypair(nil); err != nil {
-			return nil, fmt.Errorf("making a key for one signature: %w", err)
+			return nil, p, fmt.Errorf("making a key for one signature: %w", err)
 		}
 		opts.CertificateProvider = sign.NewFulcio(&sign.FulcioOptions{BaseURL: s.services.Fulcio, Retries: 2, Transport: plainTransport()})
 		opts.CertificateProviderOptions = &sign.CertificateProviderOptions{IDToken: token}
 		if len(p.Identities) == 0 {
 			id, err := promised(token)
 			if err != nil {
-				return nil, fmt.Errorf("reading the identity token: %w", err)
+				return nil, p, fmt.Errorf("reading the identity token: %w", err)
 			}
 			p.Identities = []Identity{id}
 		}
@@ -175,33 +191,30 @@ func (s *Signer) Sign(ctx context.Context, statement []byte) (*Signed, error) {
 		}
 		opts.TransparencyLogs = []sign.Transparency{sign.NewRekor(&sign.RekorOptions{BaseURL: u, Retries: 2, Version: version})}
 	}
-	pb, err := sign.Bundle(&sign.DSSEData{Data: statement, PayloadType: bundle.IntotoMediaType}, pair, opts)
+	pb, err := sign.Bundle(content, pair, opts)
 	if err != nil {
-		return nil, fmt.Errorf("signing: %w", err)
+		return nil, p, fmt.Errorf("signing: %w", err)
 	}
-	return s.accept(pb, h, p)
+	return pb, p, nil
 }
 
-// accept makes the bundle's JSON and verifies it as a consumer would.
-func (s *Signer) accept(pb *protobundle.Bundle, h *head, p Policy) (*Signed, error) {
-	raw, err := protojson.Marshal(pb)
-	if err != nil {
-		return nil, fmt.Errorf("writing a bundle: %w", err)
-	}
-	p.Statements = []Requirement{{Types: []string{h.Type}}}
+// accept verifies what was just made as a consumer would.
+func accept(c evidence.Candidate, repository, digest, kind string, p Policy) (*Statement, error) {
+	p.Statements = []Requirement{{Types: []string{kind}}}
 	if err := p.Check(); err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
-	digest, err := v1.NewHash(h.Digest)
+	h, err := v1.NewHash(digest)
 	if err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
-	j := judge{&p, Image{h.Name, digest}}
-	f := j.candidate(evidence.Candidate{Format: evidence.Bundle, Where: "what was just signed", Raw: raw})
+	c.Where = "what was just signed"
+	j := judge{&p, Image{repository, h}}
+	f := j.candidate(c)
 	if f.failed != nil {
 		return nil, &NotVerifiedError{Image: j.image.String(), Checks: append(f.rows, *f.failed)}
 	}
-	return &Signed{Bundle: raw, Type: h.Type, Digest: h.Digest, Signer: f.statement.Signer, Time: f.statement.Time}, nil
+	return f.statement, nil
 }
 
 // plainTransport follows the proxies of the environment and verifies TLS, as the default

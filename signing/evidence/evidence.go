@@ -101,12 +101,12 @@ const (
 	maxManifests = 1024    // of a layout
 )
 
-// Media types of candidates. Sources: Sigstore's bundle specification; cosign's
+// Media types of candidates; bundles come in several versions. Sources: Sigstore's bundle specification; cosign's
 // specifications SIGNATURE_SPEC and ATTESTATION_SPEC.
 const (
 	bundlePrefix  = "application/vnd.dev.sigstore.bundle"
-	simpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
-	dsseEnvelope  = "application/vnd.dsse.envelope.v1+json"
+	SimpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
+	DSSE          = "application/vnd.dsse.envelope.v1+json"
 )
 
 // kind is the format of a layer's media type and how large it may be.
@@ -114,9 +114,9 @@ func (l Limits) kind(mt types.MediaType) (format string, limit int64) {
 	switch {
 	case strings.HasPrefix(string(mt), bundlePrefix):
 		return Bundle, l.Bundle
-	case mt == simpleSigning:
+	case mt == SimpleSigning:
 		return LegacySignature, maxPayload
-	case mt == dsseEnvelope:
+	case mt == DSSE:
 		return LegacyAttestation, l.Attestation
 	}
 	return "", 0
