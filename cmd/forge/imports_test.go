@@ -46,6 +46,7 @@ var rooms = map[string]struct{ forge, owns []string }{
 	"signing/strictjson": {nil, nil},
 	"signing/signtest":   {nil, nil},
 	"signing/push":       {[]string{"recipes/registry"}, nil},
+	"signing/publish":    {[]string{"signing", "signing/evidence", "signing/push", "signing/statement"}, nil},
 	"signing/statement":  {[]string{"recipes/finding", "recipes/lock"}, nil},
 	"builder/start":      {[]string{"recipes/cuda"}, nil},
 	"sbom/report":        {[]string{"recipes/cuda", "recipes/finding"}, nil},

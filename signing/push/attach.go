@@ -61,38 +61,53 @@ func (m memory) Blob(_ context.Context, d v1.Descriptor) (io.ReadCloser, error) 
 	return io.NopCloser(bytes.NewReader(m[d.Digest])), nil
 }
 
-// Attach writes an artifact that refers to an image of the same repository, and sees to it
-// that it can be found. It returns the artifact's descriptor. Doing it again changes nothing.
-func (c *Client) Attach(ctx context.Context, image name.Digest, subject v1.Descriptor, a Artifact) (v1.Descriptor, error) {
-	doc, err := a.Document(subject)
-	if err != nil {
-		return v1.Descriptor{}, err
+// Attach writes artifacts that refer to an image of the same repository, and sees to it that
+// they can be found. It returns their descriptors. Doing it again changes nothing.
+func (c *Client) Attach(ctx context.Context, image name.Digest, subject v1.Descriptor, all ...Artifact) ([]v1.Descriptor, error) {
+	m := memory{sum(emptyConfig): emptyConfig}
+	var docs []*Document
+	var out []v1.Descriptor
+	for _, a := range all {
+		doc, err := a.Document(subject)
+		if err != nil {
+			return nil, err
+		}
+		m[sum(a.Content)], m[doc.Descriptor.Digest] = a.Content, doc.Raw
+		docs, out = append(docs, doc), append(out, doc.Descriptor)
 	}
-	m := memory{sum(emptyConfig): emptyConfig, sum(a.Content): a.Content, doc.Descriptor.Digest: doc.Raw}
-	if err := c.attached(ctx, m, image, doc); err != nil {
-		return v1.Descriptor{}, fmt.Errorf("attaching to %s: %w", image, err)
+	if err := c.attached(ctx, m, image, docs); err != nil {
+		return nil, fmt.Errorf("attaching to %s: %w", image, err)
 	}
-	return doc.Descriptor, nil
+	return out, nil
 }
 
-// attached brings a referrer with its blobs into the image's repository, and lists it.
-func (c *Client) attached(ctx context.Context, src Source, image name.Digest, doc *Document) error {
+// attached brings referrers with their blobs into the image's repository, and lists them.
+func (c *Client) attached(ctx context.Context, src Source, image name.Digest, docs []*Document) error {
 	e := entry{image.Context(), "push,pull", nil}
-	if _, err := c.blobs(ctx, e, src, []*Document{doc}); err != nil {
+	if _, err := c.blobs(ctx, e, src, docs); err != nil {
 		return err
 	}
-	header, err := c.putAnswer(ctx, e, doc, doc.Descriptor.Digest.String())
-	if err != nil {
-		return err
+	var unlisted []*Document
+	for _, doc := range docs {
+		header, err := c.putAnswer(ctx, e, doc, doc.Descriptor.Digest.String())
+		if err != nil {
+			return err
+		}
+		if header.Get("OCI-Subject") != image.DigestStr() { // else the registry lists it: distribution specification
+			unlisted = append(unlisted, doc)
+		}
 	}
-	if header.Get("OCI-Subject") == image.DigestStr() {
-		return nil // distribution specification: the registry lists it
-	}
-	index, _, err := c.listPage(ctx, e, "/v2/"+e.repo.RepositoryStr()+"/referrers/"+image.DigestStr())
-	if err == nil && index != nil && lists(index.Manifests, doc.Descriptor.Digest) {
+	if len(unlisted) == 0 {
 		return nil
 	}
-	return c.fallback(ctx, e, image, doc)
+	index, _, err := c.listPage(ctx, e, "/v2/"+e.repo.RepositoryStr()+"/referrers/"+image.DigestStr())
+	if err == nil && index != nil {
+		unlisted = slices.DeleteFunc(unlisted, func(d *Document) bool { return lists(index.Manifests, d.Descriptor.Digest) })
+	}
+	if len(unlisted) == 0 {
+		return nil
+	}
+	return c.fallback(ctx, e, image, unlisted)
 }
 
 func lists(all []v1.Descriptor, h v1.Hash) bool {
@@ -104,49 +119,43 @@ func lists(all []v1.Descriptor, h v1.Hash) bool {
 	return false
 }
 
-// fallback lists a referrer under the fallback tag. A registry changes a tag without looking
+// fallback lists referrers under the fallback tag. A registry changes a tag without looking
 // at what it was, so forge reads, merges, writes, and looks again once other writers that had
 // read before are through (A42).
-func (c *Client) fallback(ctx context.Context, e entry, image name.Digest, doc *Document) error {
+func (c *Client) fallback(ctx context.Context, e entry, image name.Digest, docs []*Document) error {
 	c.attach.Lock()
 	defer c.attach.Unlock()
-	var known []v1.Descriptor // all that was ever seen there: what another writer lost is put back
+	var due []v1.Descriptor // ours, and all that was ever seen there: what another writer lost is put back
 	gone := map[v1.Hash]bool{}
-	own := doc.Descriptor
-	own.ArtifactType, own.Annotations = doc.Type(), doc.Annotations
-	for try := 0; try < 12; try++ {
+	for _, doc := range docs {
+		own := doc.Descriptor
+		own.ArtifactType, own.Annotations = doc.Type(), doc.Annotations
+		due = append(due, own)
+	}
+	for range 12 {
 		now, err := c.fallbackList(ctx, e, image)
 		if err != nil {
 			return err
 		}
 		now = slices.DeleteFunc(now, func(d v1.Descriptor) bool { return gone[d.Digest] })
-		if lists(now, own.Digest) && try > 0 {
-			complete := true
-			for _, d := range known {
-				complete = complete && lists(now, d.Digest)
-			}
-			if complete {
-				return nil
-			}
+		due = union(now, due)
+		if len(due) == len(now) {
+			return nil
 		}
-		known = union(known, now)
-		if lists(now, own.Digest) && len(known) == len(now) && try == 0 {
-			return nil // it was there before
-		}
-		index, err := indexOf(union(known, []v1.Descriptor{own}))
+		index, err := indexOf(due)
 		if err != nil {
 			return err
 		}
 		err = c.put(ctx, e, index, fallbackTag(image))
 		var st *StatusError
-		if errors.As(err, &st) && (st.Code == 400 || st.Code == 404) && len(known) > 0 {
-			before := len(known) // a registry takes no list of what is gone
-			known = slices.DeleteFunc(known, func(d v1.Descriptor) bool {
+		if errors.As(err, &st) && (st.Code == 400 || st.Code == 404) {
+			before := len(due) // a registry takes no list of what is gone
+			due = slices.DeleteFunc(due, func(d v1.Descriptor) bool {
 				_, _, err := c.manifest(ctx, e, d.Digest.String())
 				gone[d.Digest] = IsMissing(err)
 				return gone[d.Digest]
 			})
-			if len(known) < before {
+			if len(due) < before {
 				continue
 			}
 		}
@@ -156,7 +165,7 @@ func (c *Client) fallback(ctx context.Context, e entry, image name.Digest, doc *
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(c.settle + rand.N(c.settle+1)):
+		case <-time.After(c.Pause/2 + rand.N(c.Pause/2+1)):
 		}
 	}
 	return errors.New("others change the list of referrers faster than forge can write it; try again")

@@ -87,7 +87,7 @@ func TestAnOverwrittenListIsMerged(t *testing.T) {
 	w := newWorld(t)
 	image, d := pushed(t, w)
 	c := client(t)
-	first := must(c.Attach(background, image, d, note(0)))
+	first := must(c.Attach(background, image, d, note(0)))[0]
 	lost := 0
 	w.before = func(rw http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, fallbackTag(image)) && lost < 3 {
@@ -102,7 +102,7 @@ func TestAnOverwrittenListIsMerged(t *testing.T) {
 		t.Fatalf("lost %d times, %v", lost, err)
 	}
 	docs, _, err := c.Referrers(background, image)
-	if err != nil || len(docs) != 2 || docs[0].Descriptor.Digest != first.Digest || docs[1].Descriptor.Digest != second.Digest {
+	if err != nil || len(docs) != 2 || docs[0].Descriptor.Digest != first.Digest || docs[1].Descriptor.Digest != second[0].Digest {
 		t.Errorf("%v, %v", docs, err)
 	}
 }
@@ -112,11 +112,11 @@ func TestAListedThingThatIsGoneIsLeftOut(t *testing.T) {
 	w := newWorld(t)
 	image, d := pushed(t, w)
 	c := client(t)
-	gone := must(c.Attach(background, image, d, note(0)))
+	gone := must(c.Attach(background, image, d, note(0)))[0]
 	if err := remote.Delete(image.Context().Digest(gone.Digest.String())); err != nil {
 		t.Fatal(err)
 	}
-	kept := must(c.Attach(background, image, d, note(1)))
+	kept := must(c.Attach(background, image, d, note(1)))[0]
 	docs, junk, err := c.Referrers(background, image)
 	if err != nil || len(docs) != 1 || docs[0].Descriptor.Digest != kept.Digest || len(junk) != 0 {
 		t.Errorf("%v, junk %v, %v", docs, junk, err)
@@ -141,7 +141,7 @@ func TestJunkIsCountedAndChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	image, d := pushed(t, w)
 	c := client(t)
-	good := must(c.Attach(background, image, d, note(0)))
+	good := must(c.Attach(background, image, d, note(0)))[0]
 	stranger, _ := pushedAs(t, w, "team/image")
 	alien, err := note(7).Document(stranger)
 	if err != nil {

@@ -35,6 +35,9 @@ type Event struct {
 type Client struct {
 	// Progress may be nil.
 	Progress func(Event)
+	// Pause is how long the Client waits before it asks again; it doubles. Default: half a
+	// second. After half of it a fallback tag is looked at again.
+	Pause time.Duration
 
 	t        http.RoundTripper
 	mu       sync.Mutex // of progress and passes
@@ -44,16 +47,13 @@ type Client struct {
 	deadline time.Duration // of a document, however slowly it comes
 
 	// How long to wait; tests are in a hurry.
-	stall   time.Duration // without a byte
-	backoff time.Duration // before the first repetition; doubles
-	settle  time.Duration // until a fallback tag is looked at again
-	tries   int
+	stall time.Duration // without a byte
+	tries int
 }
 
 // New makes a Client over a transport of registry.Transport. It opens nothing.
 func New(t http.RoundTripper) *Client {
-	return &Client{t: t, passes: map[string]registry.Pass{}, jobs: 4, deadline: 2 * time.Minute,
-		stall: 60 * time.Second, backoff: 500 * time.Millisecond, settle: 250 * time.Millisecond, tries: 5}
+	return &Client{t: t, Pause: 500 * time.Millisecond, passes: map[string]registry.Pass{}, jobs: 4, deadline: 2 * time.Minute, stall: 60 * time.Second, tries: 5}
 }
 
 func (c *Client) event(e Event) {
@@ -361,10 +361,10 @@ func (c *Client) retry(ctx context.Context, e entry, what string, try func() (in
 		if !temporary(err) || failed >= c.tries {
 			return err
 		}
-		wait := c.backoff << (failed - 1)
+		wait := c.Pause << (failed - 1)
 		wait += rand.N(wait/4 + 1)
 		if st != nil && st.wait > 0 {
-			wait = max(wait, min(time.Duration(st.wait)*time.Second, 120*c.backoff))
+			wait = max(wait, min(time.Duration(st.wait)*time.Second, 120*c.Pause))
 		}
 		c.event(Event{Digest: what, Total: -1, State: "retrying"})
 		select {

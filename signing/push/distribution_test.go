@@ -112,7 +112,7 @@ func clientWith(t *testing.T, ca string) *Client {
 	}
 	t.Cleanup(rt.CloseIdleConnections)
 	c := New(rt)
-	c.backoff = 5 * time.Millisecond
+	c.Pause = 100 * time.Millisecond
 	return c
 }
 

@@ -100,7 +100,7 @@ func client(t *testing.T) *Client {
 	}
 	t.Cleanup(rt.CloseIdleConnections)
 	c := New(rt)
-	c.backoff, c.settle = 5*time.Millisecond, 30*time.Millisecond
+	c.Pause = 60 * time.Millisecond
 	return c
 }
 

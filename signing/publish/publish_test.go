@@ -1,0 +1,379 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/forge-build/forge/recipes/registry"
+	"github.com/forge-build/forge/signing"
+	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/push"
+	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
+)
+
+var background = context.Background()
+
+// place is a registry that can be cut off, and that looks at what it is told to tag.
+type place struct {
+	t       *testing.T
+	host    string
+	repo    name.Repository
+	mu      sync.Mutex
+	left    int // requests until it is dead; -1: it lives
+	asked   int
+	uploads int // requests that bring blobs
+	watch   name.Repository // the same by another road, which is never cut
+	policy  signing.Policy
+	image   signing.Image
+}
+
+func newPlace(t *testing.T, k signtest.Kind) *place {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	p := &place{t: t, left: -1}
+	inner := signtest.Handler(k)
+	p.host = signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		if p.asked++; p.left >= 0 {
+			p.left--
+		}
+		dead := p.left == 0
+		if dead {
+			p.left = 1 // it stays so
+		}
+		if strings.Contains(r.URL.Path, "/blobs/uploads") {
+			p.uploads++
+		}
+		p.mu.Unlock()
+		if dead {
+			panic(http.ErrAbortHandler)
+		}
+		if r.Method == http.MethodPut && isTag(r.URL.Path) {
+			p.mustBeSigned()
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	repo, err := name.NewRepository(p.host + "/team/image")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.repo = repo
+	if p.watch, err = name.NewRepository(signtest.Serve(t, inner) + "/team/image"); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// isTag is so for the tags of the tests, not for digests and fallback tags.
+func isTag(path string) bool {
+	return strings.HasSuffix(path, "/manifests/1.0") || strings.HasSuffix(path, "/manifests/latest")
+}
+
+func (p *place) die(after int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left, p.asked, p.uploads = after, 0, 0
+}
+
+// mustBeSigned verifies, at the moment in which a tag is written, what the tag will name.
+func (p *place) mustBeSigned() {
+	src, err := evidence.OpenRegistry(background, transport(p.t), p.watch)
+	if err == nil {
+		p.policy.Repositories = []string{p.repo.Name()}
+		_, err = signing.Verify(background, src, signing.Image{Repository: p.watch.Name(), Digest: p.image.Digest}, p.policy)
+	}
+	if err != nil {
+		p.t.Errorf("a tag was written for an image that is not verified: %v", err)
+	}
+}
+
+func (p *place) tags() []string {
+	all, err := remote.List(p.repo)
+	if err != nil {
+		return nil // no repository yet
+	}
+	return slices.DeleteFunc(all, func(s string) bool { return strings.HasPrefix(s, "sha256") })
+}
+
+func transport(t *testing.T) *http.Transport {
+	rt, err := registry.Transport("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(rt.CloseIdleConnections)
+	return rt
+}
+
+func publisher(t *testing.T) *Publisher {
+	rt := transport(t)
+	c := push.New(rt)
+	c.Pause = 4 * time.Millisecond
+	return &Publisher{Push: c, Transport: rt}
+}
+
+// order is for a small image, or an index, with three statements.
+func order(t *testing.T, p *place, index bool) Order {
+	dir := t.TempDir()
+	l, err := layout.Write(dir, empty.Index)
+	if err == nil && index {
+		err = l.AppendIndex(signtest.Index(t, 2))
+	} else if err == nil {
+		err = l.AppendImage(signtest.Image(t))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := push.OpenLayout(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = from.Close() })
+	d, err := from.Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, _ := signtest.Key(t)
+	s, err := signing.NewSigner(background, signing.SignWith{Key: private})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.policy, p.image = s.Policy(), signing.Image{Repository: p.repo.Name(), Digest: d.Digest}
+	p.policy.Statements = []signing.Requirement{{Types: []string{statement.TypeSignature}}, {Types: []string{statement.TypeSPDX}}, {Types: []string{statement.TypeTests}}}
+	return Order{From: from, Image: d, To: p.repo, Tags: []string{"1.0", "latest"}, Signer: s,
+		Statements: func(d *push.Document) ([]statement.Statement, error) {
+			return []statement.Statement{
+				statement.SPDX([]byte(`{"spdxVersion":"SPDX-2.3","name":"` + d.Descriptor.Digest.String() + `"}`)),
+				statement.Tests(statement.File{Name: "recipe.hcl", SHA256: strings.Repeat("11", 32)}, []string{"imports"}, nil),
+			}, nil
+		}}
+}
+
+var kinds = []string{statement.TypeSPDX, statement.TypeTests, statement.TypeSignature}
+
+func TestPublishSignsVerifiesAndThenTags(t *testing.T) {
+	for _, k := range signtest.Kinds() {
+		t.Run(k.String(), func(t *testing.T) {
+			p := newPlace(t, k)
+			o := order(t, p, false)
+			out, err := publisher(t).Publish(background, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(kinds, out.Signed); d != "" || len(out.Kept) != 0 || out.Image.DigestStr() != o.Image.Digest.String() {
+				t.Errorf("%+v %s", out, d)
+			}
+			for _, tag := range o.Tags {
+				got, err := remote.Head(p.repo.Tag(tag))
+				if err != nil || got.Digest != o.Image.Digest {
+					t.Errorf("%s names %v, %v", tag, got, err)
+				}
+			}
+			// A second run finds everything.
+			p.die(-1)
+			again, err := publisher(t).Publish(background, o)
+			if err != nil || len(again.Signed) != 0 || len(again.Kept) != 3 || again.Sent.Bytes != 0 || p.uploads != 0 {
+				t.Errorf("%+v, %v, %d uploads", again, err, p.uploads)
+			}
+		})
+	}
+}
+
+func TestPublishOfAnIndexSignsEachImage(t *testing.T) {
+	p := newPlace(t, signtest.NoReferrers)
+	o := order(t, p, true)
+	out, err := publisher(t).Publish(background, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Signed) != 9 {
+		t.Errorf("signed %v", out.Signed)
+	}
+	p.mustBeSigned() // each child is wanted by the policy
+}
+
+// Killed at every request there is: no tag names what is not signed, and the next run
+// completes it, signing nothing that is there.
+func TestPublishCanBeInterruptedAnywhere(t *testing.T) {
+	for _, k := range []signtest.Kind{signtest.Conforming, signtest.NoReferrers} {
+		t.Run(k.String(), func(t *testing.T) {
+			reached := 0
+			for n := 1; ; n++ {
+				p := newPlace(t, k)
+				o := order(t, p, false)
+				p.die(n)
+				_, err := publisher(t).Publish(background, o)
+				if err == nil {
+					break
+				}
+				if n > 200 {
+					t.Fatal("it never ends")
+				}
+				if tags := p.tagsAlive(); len(tags) > 0 {
+					reached++ // mustBeSigned has looked when they were written
+				}
+				if p.tagsAlive() == nil {
+					listed := p.listed(o)
+					out, err := publisher(t).Publish(background, o)
+					if err != nil || len(out.Signed)+listed != 3 || len(out.Kept) != listed {
+						t.Errorf("dead after %d requests, with %d statements listed; then %+v, %v", n, listed, out, err)
+					}
+				} else if _, err := publisher(t).Publish(background, o); err != nil {
+					t.Errorf("dead after %d requests; then %v", n, err)
+				}
+				if d := cmp.Diff([]string{"1.0", "latest"}, p.tagsAlive()); d != "" {
+					t.Errorf("dead after %d requests; then %s", n, d)
+				}
+				if n := p.listed(o); n != 3 {
+					t.Errorf("dead after %d requests; then %d statements", n, n)
+				}
+			}
+			if reached == 0 {
+				t.Error("no kill between the two tags was tried")
+			}
+		})
+	}
+}
+
+// tagsAlive brings the registry back to life and lists its tags.
+func (p *place) tagsAlive() []string {
+	p.die(-1)
+	return p.tags()
+}
+
+func (p *place) listed(o Order) int {
+	p.die(-1)
+	docs, junk, err := push.New(transport(p.t)).Referrers(background, o.To.Digest(o.Image.Digest.String()))
+	if err != nil || len(junk) > 0 {
+		p.t.Errorf("junk %v, %v", junk, err)
+	}
+	return len(docs)
+}
+
+func TestConcurrentPublishersLoseNothing(t *testing.T) {
+	p := newPlace(t, signtest.NoReferrers)
+	o := order(t, p, false)
+	var wg sync.WaitGroup
+	for range 3 {
+		pub := publisher(t)
+		pub.Push.Pause = 100 * time.Millisecond
+		wg.Go(func() {
+			if _, err := pub.Publish(background, o); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	p.mustBeSigned()
+}
+
+// What ends it before anything is sent.
+func TestPublishSendsNothingWhenAStatementCannotBeMade(t *testing.T) {
+	p := newPlace(t, signtest.Conforming)
+	o := order(t, p, false)
+	o.Statements = func(*push.Document) ([]statement.Statement, error) { return nil, errors.New("the gate says no") }
+	if _, err := publisher(t).Publish(background, o); err == nil || p.asked != 0 {
+		t.Errorf("%v after %d requests", err, p.asked)
+	}
+	o.Statements = func(*push.Document) ([]statement.Statement, error) {
+		return []statement.Statement{statement.SPDX([]byte("not JSON"))}, nil
+	}
+	if _, err := publisher(t).Publish(background, o); err == nil || p.asked != 0 {
+		t.Errorf("%v after %d requests", err, p.asked)
+	}
+	o.Signer = nil
+	if _, err := publisher(t).Publish(background, o); err == nil || p.asked != 0 {
+		t.Errorf("a tag without a signer: %v after %d requests", err, p.asked)
+	}
+	o.Tags = nil
+	out, err := publisher(t).Publish(background, o)
+	if err != nil || len(out.Signed) != 0 || len(p.tags()) != 0 {
+		t.Errorf("%+v, %v, %v", out, err, p.tags())
+	}
+}
+
+// A registry that forgets or changes what it was given is noticed before the tag.
+func TestPublishDoesNotTagWhatDoesNotComeBack(t *testing.T) {
+	for what, hide := range map[string]func(path string) bool{
+		"a registry that lists no referrer": func(path string) bool { return strings.Contains(path, "/referrers/") },
+		"a registry that loses the image":   func(path string) bool { return strings.Contains(path, "/manifests/sha256:") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Setenv("DOCKER_CONFIG", t.TempDir())
+			inner := signtest.Handler(signtest.Conforming)
+			host := signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet && hide(r.URL.Path) {
+					http.NotFound(w, r)
+					return
+				}
+				if r.Method == http.MethodPut && isTag(r.URL.Path) {
+					t.Error("a tag was written")
+				}
+				inner.ServeHTTP(w, r)
+			}))
+			p := &place{t: t, host: host}
+			var err error
+			if p.repo, err = name.NewRepository(host + "/team/image"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := publisher(t).Publish(background, order(t, p, false)); err == nil {
+				t.Error("published")
+			}
+		})
+	}
+}
+
+// Bytes that change between two reads of the layout never get a tag.
+func TestPublishOfADamagedLayout(t *testing.T) {
+	p := newPlace(t, signtest.Conforming)
+	o := order(t, p, false)
+	dir := t.TempDir()
+	im := signtest.Image(t)
+	l, err := layout.Write(dir, empty.Index)
+	if err == nil {
+		err = l.AppendImage(im)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := im.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := layers[0].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "blobs", "sha256", h.Hex)
+	raw, err := os.ReadFile(path)
+	if err == nil {
+		raw[0] ^= 1
+		err = os.WriteFile(path, raw, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.From, err = push.OpenLayout(dir); err != nil {
+		t.Fatal(err)
+	}
+	if o.Image, err = o.From.Image(); err != nil {
+		t.Fatal(err)
+	}
+	var mismatch *push.MismatchError
+	if _, err := publisher(t).Publish(background, o); !errors.As(err, &mismatch) || len(p.tags()) != 0 {
+		t.Errorf("%v, tags %v", err, p.tags())
+	}
+}
