@@ -137,6 +137,9 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 			return nil, err
 		}
 	}
+	if err := b.noteIndexes(slices.Concat(made, compiled)); err != nil {
+		return nil, err
+	}
 	var layers []lock.Layer
 	next := 0
 	for _, l := range p.Layers {

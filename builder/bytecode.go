@@ -217,7 +217,7 @@ func (b *Builder) sources(c compilation) (map[string]string, *image, error) {
 			_ = f.Close() // only read
 		}
 	}()
-	l, err := own(b.Store, layer.Zstd, func(w *layer.Writer) error {
+	l, _, err := own(b.Store, layer.Zstd, func(w *layer.Writer) error {
 		for _, s := range files {
 			if _, ok := modules[s.entry.Path]; ok {
 				continue // of two wheels, and the same

@@ -223,15 +223,7 @@ func (b *Builder) keep(made *convert.Made, codecs []layer.Codec, write func(w *l
 		}
 		made.Layer.Blobs[string(c)] = lock.Blob{Digest: blob.Digest, Size: blob.Size}
 	}
-	p, err := b.Store.Create()
-	if err != nil {
-		return err
-	}
-	defer p.Abort() // nothing after Commit
-	if err := res.Index.Encode(p); err != nil {
-		return err
-	}
-	made.Index, err = p.Commit("")
+	made.Index, err = putIndex(b.Store, res.Index)
 	return err
 }
 

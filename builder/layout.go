@@ -19,6 +19,8 @@ type Layout struct {
 	Digest   string
 	Manifest v1.Manifest
 	Config   v1.ConfigFile
+
+	RawManifest, RawConfig []byte
 }
 
 // ReadLayout reads the one image of an OCI layout; dir may begin with "oci:" and end with
@@ -42,10 +44,10 @@ func ReadLayout(dir string) (*Layout, error) {
 		return nil, fmt.Errorf("reading image %q: it holds %d images, one is due", dir, len(index.Manifests))
 	}
 	l := &Layout{Digest: index.Manifests[0].Digest.String()}
-	if err := readBlob(root, index.Manifests[0], &l.Manifest); err != nil {
+	if l.RawManifest, err = readBlob(root, index.Manifests[0], &l.Manifest); err != nil {
 		return nil, fmt.Errorf("reading image %q: %w", dir, err)
 	}
-	if err := readBlob(root, l.Manifest.Config, &l.Config); err != nil {
+	if l.RawConfig, err = readBlob(root, l.Manifest.Config, &l.Config); err != nil {
 		return nil, fmt.Errorf("reading image %q: %w", dir, err)
 	}
 	if len(l.Config.RootFS.DiffIDs) != len(l.Manifest.Layers) {
@@ -74,18 +76,18 @@ func readDocument(root *os.Root, name string) ([]byte, error) {
 	return raw, err
 }
 
-func readBlob(root *os.Root, d v1.Descriptor, v any) error {
+func readBlob(root *os.Root, d v1.Descriptor, v any) ([]byte, error) {
 	if d.Digest.Algorithm != "sha256" || len(d.Digest.Hex) != 64 {
-		return fmt.Errorf("digest %+q is no sha256", d.Digest.String())
+		return nil, fmt.Errorf("digest %+q is no sha256", d.Digest.String())
 	}
 	raw, err := readDocument(root, filepath.Join("blobs", "sha256", d.Digest.Hex))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if got := sumOf(raw); got != d.Digest.Hex {
-		return fmt.Errorf("blob %s has sha256 %s", d.Digest.Hex, got)
+		return nil, fmt.Errorf("blob %s has sha256 %s", d.Digest.Hex, got)
 	}
-	return json.Unmarshal(raw, v)
+	return raw, json.Unmarshal(raw, v)
 }
 
 // Facts are an image's values by name, to compare it with another.

@@ -25,30 +25,44 @@ import (
 	"github.com/forge-build/forge/recipes/lock"
 )
 
+// indexed is own with the layer's index, which the store keeps too.
+func indexed(s *store.Store, codec layer.Codec, write func(w *layer.Writer) error) (lock.Layer, error) {
+	l, ix, err := own(s, codec, write)
+	if err != nil {
+		return l, err
+	}
+	sum, err := putIndex(s, ix)
+	if err != nil {
+		return l, err
+	}
+	return l, noteIndex(s, l, sum)
+}
+
 // own writes one of forge's own layers into the store: entries sorted by path.
-func own(s *store.Store, codec layer.Codec, write func(w *layer.Writer) error) (lock.Layer, error) {
+func own(s *store.Store, codec layer.Codec, write func(w *layer.Writer) error) (lock.Layer, *layer.Index, error) {
 	var l lock.Layer
 	p, err := s.Create()
 	if err != nil {
-		return l, err
+		return l, nil, err
 	}
 	defer p.Abort()
 	w, err := layer.NewWriter(map[layer.Codec]io.Writer{codec: p})
 	if err != nil {
-		return l, err
+		return l, nil, err
 	}
 	if err := write(w); err != nil {
-		return l, err
+		return l, nil, err
 	}
 	res, err := w.Close()
 	if err != nil {
-		return l, err
+		return l, nil, err
 	}
 	b := res.Blobs[codec]
 	if _, err := p.Commit(strings.TrimPrefix(b.Digest, "sha256:")); err != nil {
-		return l, err
+		return l, nil, err
 	}
-	return lock.Layer{DiffID: res.DiffID, Unpacked: res.Unpacked, Blobs: map[string]lock.Blob{string(codec): {Digest: b.Digest, Size: b.Size}}}, nil
+	l = lock.Layer{DiffID: res.DiffID, Unpacked: res.Unpacked, Blobs: map[string]lock.Blob{string(codec): {Digest: b.Digest, Size: b.Size}}}
+	return l, res.Index, nil
 }
 
 // initLayer holds forge-init, whose sha256 must be the locked one.
@@ -64,7 +78,7 @@ func (b *Builder) initLayer(p *Plan) (lock.Layer, error) {
 	if sum := sumOf(raw); sum != p.Lock.Init.SHA256 {
 		return lock.Layer{}, &InitError{File: file, Found: sum, Locked: p.Lock.Init.SHA256}
 	}
-	return own(b.Store, b.codec(p), func(w *layer.Writer) error {
+	return indexed(b.Store, b.codec(p), func(w *layer.Writer) error {
 		return w.Add(layer.Header{Path: start.InitPath[1:], Type: layer.Regular, Mode: 0o755, Size: int64(len(raw)), Owner: "forge"}, bytes.NewReader(raw), nil)
 	})
 }
@@ -156,7 +170,7 @@ func (b *Builder) settingsLayer(p *Plan, made []convert.Made, below *base.Image)
 		dir(w, 0o755, 0)
 	}
 	sort.SliceStable(es, func(i, j int) bool { return es[i].Path < es[j].Path })
-	return own(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
+	return indexed(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
 }
 
 func addAll(w *layer.Writer, es []entry) error {
@@ -241,7 +255,7 @@ func (b *Builder) copyLayer(p *Plan, from, to string) (lock.Layer, error) {
 		return lock.Layer{}, fmt.Errorf("copying %q: %w", from, err)
 	}
 	sort.SliceStable(es, func(i, j int) bool { return es[i].Path < es[j].Path })
-	return own(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
+	return indexed(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
 }
 
 // isOutput says whether a folder of the recipe's is where this build writes images to.

@@ -46,7 +46,7 @@ func (b *Builder) run(ctx context.Context, p *Plan, r *recipes.Run, layers []loc
 		return lock.Layer{}, err
 	}
 	if made != nil {
-		return made.Layer, nil
+		return made.Layer, noteIndex(b.Store, made.Layer, made.Index)
 	}
 	h, err := b.harvest(ctx, step{name: "run", platform: p.Image.Platform, words: []string{fmt.Sprintf("run %q", r.Name)},
 		images: root, result: runLLB(p, digests(root), r), limit: maxRun})
@@ -63,6 +63,9 @@ func (b *Builder) run(ctx context.Context, p *Plan, r *recipes.Run, layers []loc
 		return lock.Layer{}, fmt.Errorf("internal error: %w", err)
 	}
 	if err := b.Store.PutFact("run", key, text); err != nil {
+		return lock.Layer{}, err
+	}
+	if err := noteIndex(b.Store, made.Layer, made.Index); err != nil {
 		return lock.Layer{}, err
 	}
 	return made.Layer, b.Store.PutFact("run-once", runKey(r), nil)

@@ -39,6 +39,12 @@ func (ix *Index) Open(codec Codec, r io.ReaderAt, path string) (io.Reader, error
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 	}
+	return ix.OpenEntry(codec, r, e)
+}
+
+// OpenEntry is Open of a regular file's entry, which need not be looked for.
+func (ix *Index) OpenEntry(codec Codec, r io.ReaderAt, e *Entry) (io.Reader, error) {
+	path := e.Path
 	if e.Type != Regular {
 		return nil, refuse("LAY-02", path, -1, "%s is a %s", q(path), e.Type)
 	}

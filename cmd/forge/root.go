@@ -40,7 +40,7 @@ Debian package is locked by hash and turned into layers without being run.`,
 	root.SetErr(t.err)
 	root.AddCommand(
 		newInit(t), newFmt(t), newPlan(t), newLock(t), newFetch(t), newBuild(t),
-		newVerify(t), newExplain(t), newDiff(t), newReport(t), newPolicy(t), newCache(t), newDoctor(t), newVersion(t),
+		newVerify(t), newExplain(t), newDiff(t), newSBOM(t), newReport(t), newPolicy(t), newCache(t), newDoctor(t), newVersion(t),
 	)
 	completeArguments(root)
 	for _, c := range root.Commands() {

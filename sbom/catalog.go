@@ -1,0 +1,68 @@
+package sbom
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/anchore/syft/syft"
+	"github.com/anchore/syft/syft/cataloging"
+	syftsbom "github.com/anchore/syft/syft/sbom"
+)
+
+// Tool says who lists.
+type Tool struct{ Name, Version string }
+
+// parallel is how many files are looked at at a time. Each may be as large as inMemory.
+const parallel = 4
+
+// Catalog lists what is in an image. Contents that are too large for memory pass through a
+// file in temp, which has no name; "" is the system's folder.
+func Catalog(ctx context.Context, im *Image, tool Tool, temp string) (*Inventory, error) {
+	t, err := newTree(im)
+	if err != nil {
+		return nil, err
+	}
+	programs, err := t.programs()
+	if err != nil {
+		return nil, err
+	}
+	r := &resolver{t: t, disk: spool{dir: temp}, time: im.Created, mime: programs, kind: map[string]bool{}}
+	defer r.disk.close()
+	for _, paths := range programs {
+		for _, p := range paths {
+			r.kind[p] = true
+		}
+	}
+	licences, err := scanner()
+	if err != nil {
+		return nil, fmt.Errorf("listing the image: %w", err)
+	}
+	s, err := syft.CreateSBOM(withScanner{ctx, licences}, imageSource{im, r}, config(tool))
+	if r.failed != nil {
+		return nil, r.failed // what Syft makes of it may be less
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the image: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return newInventory(im, t, s)
+}
+
+// config chooses catalogers: those for images, without the two that believe a bill of
+// materials which somebody has put into the image (A49): one that is planted would add
+// packages that are not there, and hide others that "belong" to them.
+func config(tool Tool) *syft.CreateSBOMConfig {
+	return syft.DefaultCreateSBOMConfig().
+		WithTool(tool.Name, tool.Version).
+		WithParallelism(parallel).
+		WithoutFiles(). // sizes and sums come from the layers
+		WithCatalogerSelection(cataloging.NewSelectionRequest().WithRemovals("sbom", "bitnami"))
+}
+
+func hexOf(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
+
+// SBOM is Syft's own form of the inventory, for who knows it.
+func (inv *Inventory) SBOM() *syftsbom.SBOM { return inv.bom }

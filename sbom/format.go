@@ -1,0 +1,53 @@
+package sbom
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/anchore/syft/syft/format"
+	"github.com/anchore/syft/syft/source"
+)
+
+// Format is how an inventory is written.
+type Format string
+
+// The formats: SPDX 2.3 and CycloneDX 1.6, both in JSON, and Syft's own.
+const (
+	SPDX      Format = "spdx-json"
+	CycloneDX Format = "cyclonedx-json"
+	Syft      Format = "syft-json"
+)
+
+// Formats are all of them.
+var Formats = []Format{SPDX, CycloneDX, Syft}
+
+// maxDocument bounds a document that is read, in bytes.
+const maxDocument = 256 << 20
+
+// Load reads what Write wrote, or another tool's SPDX, CycloneDX or Syft document.
+func Load(r io.Reader) (*Inventory, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the inventory: %w", err)
+	}
+	if len(raw) > maxDocument {
+		return nil, fmt.Errorf("reading the inventory: more than %d bytes", maxDocument)
+	}
+	s, id, _, err := format.Decode(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("reading the inventory: %w", err)
+	}
+	if s == nil || id == "" {
+		return nil, fmt.Errorf("reading the inventory: it is neither SPDX nor CycloneDX nor Syft's JSON")
+	}
+	inv := &Inventory{bom: s, Subject: Subject{Name: plain(s.Source.Name), Digest: s.Source.Version}}
+	if m, ok := s.Source.Metadata.(source.ImageMetadata); ok {
+		inv.Subject.Digest, inv.Subject.Platform = m.ManifestDigest, m.OS+"/"+m.Architecture
+		for _, l := range m.Layers {
+			inv.Subject.Layers = append(inv.Subject.Layers, Place{DiffID: l.Digest, Size: l.Size})
+		}
+	}
+	inv.fill(func(string) int64 { return 0 })
+	return inv, nil
+}

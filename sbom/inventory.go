@@ -1,0 +1,205 @@
+package sbom
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/anchore/syft/syft/artifact"
+	"github.com/anchore/syft/syft/file"
+	"github.com/anchore/syft/syft/pkg"
+	syftsbom "github.com/anchore/syft/syft/sbom"
+)
+
+// Inventory is what is in an image.
+type Inventory struct {
+	Subject  Subject   `json:"subject"`
+	Packages []Package `json:"packages"` // sorted by name, version and place
+	Files    int       `json:"files"`    // regular files of the merged image
+	Unowned  []Unowned `json:"unowned,omitempty"`
+	Removed  []Removed `json:"removed,omitempty"`
+
+	bom *syftsbom.SBOM
+}
+
+// Subject is the image that an inventory is about.
+type Subject struct {
+	Name     string    `json:"name"`
+	Digest   string    `json:"digest"`   // "sha256:…" of the manifest
+	Platform string    `json:"platform"` // "linux/amd64"
+	Created  time.Time `json:"created"`
+	// Distribution and Release are what os-release says: "debian" and "12"; empty without one.
+	Distribution string  `json:"distribution,omitempty"`
+	Release      string  `json:"release,omitempty"`
+	System       string  `json:"system,omitempty"` // "Debian GNU/Linux 12 (bookworm)"
+	Layers       []Place `json:"layers"`
+}
+
+// Place is a layer of the subject.
+type Place struct {
+	DiffID string `json:"diffID"`
+	Digest string `json:"digest,omitempty"`
+	Size   int64  `json:"size"` // compressed, in bytes
+}
+
+// Package is something with a name and a version. Names, versions and licences are what the
+// image says: text of a stranger, without control characters.
+type Package struct {
+	ID        string     `json:"id"` // in this inventory, and of the same package in SPDX and CycloneDX
+	Name      string     `json:"name"`
+	Version   string     `json:"version"`
+	Type      string     `json:"type"` // "deb", "python", "go-module", "binary", …
+	PURL      string     `json:"purl,omitempty"`
+	CPEs      []string   `json:"cpes,omitempty"`
+	Licenses  []string   `json:"licenses,omitempty"` // SPDX expressions; else the package's own words
+	Locations []Location `json:"locations"`          // where it was found
+	Hashes    []string   `json:"hashes,omitempty"`   // "sha256:…" of the artifact, as locked
+	Supplier  string     `json:"supplier,omitempty"`
+	Source    string     `json:"source,omitempty"` // of a Debian package: the source package
+	DependsOn []string   `json:"dependsOn,omitempty"`
+	BundledIn string     `json:"bundledIn,omitempty"` // id of the package whose files hold it
+	Files     int        `json:"files"`               // that it owns
+	Size      int64      `json:"size"`                // of these, in bytes
+	FoundBy   string     `json:"foundBy,omitempty"`
+}
+
+// Location is a file of the image.
+type Location struct {
+	Path  string `json:"path"`
+	Layer string `json:"layer,omitempty"` // diffID
+}
+
+// Unowned is a file that no package owns.
+type Unowned struct {
+	Path  string `json:"path"`
+	Layer string `json:"layer"`
+	Size  int64  `json:"size"`
+	ELF   bool   `json:"elf,omitempty"`
+}
+
+// Removed is what forge's slim rules have left out, by package and rule.
+type Removed struct {
+	Rule  string `json:"rule"`
+	Owner string `json:"owner"`
+	Files int    `json:"files"`
+	Bytes int64  `json:"bytes"`
+}
+
+// newInventory reads Syft's findings together with the tree they were made from.
+func newInventory(im *Image, t *tree, s *syftsbom.SBOM) (*Inventory, error) {
+	ownPython(t, s)
+	inv := &Inventory{bom: s}
+	inv.Subject = Subject{Name: im.Name, Digest: im.Digest, Platform: im.OS + "/" + im.Arch, Created: im.Created}
+	for _, l := range im.Layers {
+		inv.Subject.Layers = append(inv.Subject.Layers, Place{l.DiffID, l.Digest, l.Size})
+	}
+	for _, p := range t.paths {
+		if n := t.nodes[p]; n.file != nil && !n.dir() && !n.link() {
+			inv.Files++
+		}
+	}
+	inv.fill(func(p string) int64 {
+		if n := t.nodes[p]; n != nil && n.from != nil && !n.dir() && !n.link() {
+			return n.from.Size
+		}
+		return 0
+	})
+	return inv, nil
+}
+
+// fill makes the plain lists from Syft's form.
+func (inv *Inventory) fill(size func(path string) int64) {
+	s := inv.bom
+	if d := s.Artifacts.LinuxDistribution; d != nil {
+		inv.Subject.Distribution, inv.Subject.Release, inv.Subject.System = plain(d.ID), plain(d.VersionID), plain(d.PrettyName)
+	}
+	needs := map[artifact.ID][]string{}
+	owned := map[artifact.ID]map[string]bool{}
+	for _, r := range s.Relationships {
+		from, ok := r.From.(pkg.Package)
+		if !ok {
+			continue
+		}
+		switch to := r.To.(type) {
+		case pkg.Package:
+			if r.Type == artifact.DependencyOfRelationship {
+				needs[to.ID()] = append(needs[to.ID()], string(from.ID()))
+			}
+		case file.Location:
+			own(owned, from.ID(), to.RealPath, r.Type)
+		case file.Coordinates:
+			own(owned, from.ID(), to.RealPath, r.Type)
+		}
+	}
+	inv.Packages = nil
+	for _, p := range s.Artifacts.Packages.Sorted() {
+		x := newPackage(p)
+		x.DependsOn = needs[p.ID()]
+		slices.Sort(x.DependsOn)
+		x.DependsOn = slices.Compact(x.DependsOn)
+		for path := range owned[p.ID()] {
+			x.Files++
+			x.Size += size(path)
+		}
+		inv.Packages = append(inv.Packages, x)
+	}
+}
+
+func own(owned map[artifact.ID]map[string]bool, id artifact.ID, path string, how artifact.RelationshipType) {
+	if how != artifact.ContainsRelationship {
+		return
+	}
+	if owned[id] == nil {
+		owned[id] = map[string]bool{}
+	}
+	owned[id][path] = true
+}
+
+func newPackage(p pkg.Package) Package {
+	x := Package{ID: string(p.ID()), Name: plain(p.Name), Version: plain(p.Version), Type: string(p.Type), PURL: p.PURL, FoundBy: p.FoundBy}
+	for _, c := range p.CPEs {
+		x.CPEs = append(x.CPEs, c.Attributes.BindToFmtString())
+	}
+	slices.Sort(x.CPEs)
+	for _, l := range p.Licenses.ToSlice() {
+		name := l.SPDXExpression
+		if name == "" {
+			name = plain(l.Value)
+		}
+		if strings.HasPrefix(name, "sha256:") {
+			continue // a text that no list of licences has
+		}
+		if name != "" && !slices.Contains(x.Licenses, name) {
+			x.Licenses = append(x.Licenses, name)
+		}
+	}
+	slices.Sort(x.Licenses)
+	for _, l := range p.Locations.ToSlice() {
+		x.Locations = append(x.Locations, Location{plain(l.RealPath), l.FileSystemID})
+	}
+	switch m := p.Metadata.(type) {
+	case pkg.DpkgDBEntry:
+		x.Source, x.Supplier = plain(m.Source), plain(m.Maintainer)
+	case pkg.PythonPackage:
+		x.Supplier = plain(m.Author)
+		if x.Supplier == "" {
+			x.Supplier = plain(m.AuthorEmail)
+		}
+	}
+	return x
+}
+
+// plain shows control characters, and those that turn text around, as the replacement
+// character, and cuts what is too long for a name.
+func plain(s string) string {
+	if len(s) > 4096 {
+		s = s[:4096]
+	}
+	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		switch {
+		case r < 0x20, r >= 0x7f && r < 0xa0, r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0xfeff:
+			return '\ufffd'
+		}
+		return r
+	}, s), "\ufffd")
+}

@@ -1,0 +1,79 @@
+package sbom
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/CycloneDX/cyclonedx-go"
+	"github.com/anchore/syft/syft/format/common/cyclonedxhelpers"
+	"github.com/anchore/syft/syft/format/common/spdxhelpers"
+	"github.com/anchore/syft/syft/format/syftjson"
+)
+
+// Write writes the inventory. The same inventory gives the same bytes.
+func (inv *Inventory) Write(w io.Writer, f Format) error {
+	out := bufio.NewWriterSize(w, 256<<10)
+	var err error
+	switch f {
+	case SPDX:
+		err = inv.writeSPDX(out)
+	case CycloneDX:
+		err = inv.writeCycloneDX(out)
+	case Syft:
+		err = syftjson.NewFormatEncoder().Encode(out, *inv.bom)
+	default:
+		return fmt.Errorf("writing the inventory: format %q is none of %q", f, Formats)
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("writing the inventory as %s: %w", f, err)
+	}
+	return nil
+}
+
+// made is the time that a document states: the image's own.
+func (inv *Inventory) made() string { return inv.Subject.Created.UTC().Format(time.RFC3339) }
+
+func (inv *Inventory) writeSPDX(w io.Writer) error {
+	d := spdxhelpers.ToFormatModel(*inv.bom)
+	if d == nil {
+		return fmt.Errorf("internal error: no document")
+	}
+	d.DocumentNamespace = "https://forge.dev/spdx/" + hexOf(inv.Subject.Digest)
+	d.CreationInfo.Created = inv.made()
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(d)
+}
+
+func (inv *Inventory) writeCycloneDX(w io.Writer) error {
+	b := cyclonedxhelpers.ToFormatModel(*inv.bom)
+	b.SerialNumber = "urn:uuid:" + uuidOf(inv.Subject.Digest)
+	b.Metadata.Timestamp = inv.made()
+	enc := cyclonedx.NewBOMEncoder(w, cyclonedx.BOMFileFormatJSON)
+	enc.SetEscapeHTML(false)
+	return enc.EncodeVersion(b, cyclonedx.SpecVersion1_6)
+}
+
+// uuidOf makes a version 8 UUID of a digest. Source: RFC 9562, 5.8.
+func uuidOf(digest string) string {
+	h := hexOf(digest)
+	if len(h) < 32 {
+		h = fmt.Sprintf("%032s", h)
+	}
+	b := []byte(h[:32])
+	b[12], b[16] = '8', "89ab"[hexDigit(b[16])&3]
+	return fmt.Sprintf("%s-%s-%s-%s-%s", b[:8], b[8:12], b[12:16], b[16:20], b[20:32])
+}
+
+func hexDigit(c byte) int {
+	if c >= 'a' {
+		return int(c-'a') + 10
+	}
+	return int(c - '0')
+}
