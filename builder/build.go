@@ -58,8 +58,8 @@ type RemovedByRule struct {
 	Bytes int64  `json:"bytes"`
 }
 
-// removedByRule sums up what the layers' passes left out, sorted by rule.
-func removedByRule(made []convert.Made) []RemovedByRule {
+// RemovedBy sums up what the layers' passes left out, sorted by rule.
+func RemovedBy(made []convert.Made) []RemovedByRule {
 	sums := map[string]RemovedByRule{}
 	for _, m := range made {
 		for _, r := range m.Removed {
@@ -172,7 +172,7 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Removed = removedByRule(made)
+	r.Removed = RemovedBy(made)
 	for _, x := range p.Image.Runs {
 		r.Runs = append(r.Runs, x.Name)
 	}

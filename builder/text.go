@@ -17,6 +17,7 @@ type Document struct {
 	Layers   []DocumentLayer `json:"layers"`
 	Config   v1.Config       `json:"config"`
 	Tests    []string        `json:"tests,omitempty"`
+	Slim     []RemovedByRule `json:"slim,omitempty"`  // what its rules leave out, where that is known
 	Steps    string          `json:"steps,omitempty"` // digest of the LLB of runs and tests, the layers' digests left open
 }
 

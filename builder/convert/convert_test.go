@@ -504,7 +504,13 @@ func TestReuse(t *testing.T) {
 		"a fact of nonsense": func() { nonsense(t, filepath.Join(b.st.Dir(), "facts", "checked")) },
 	} {
 		saved, wheels, slim := *b.li, append([]lock.Wheel(nil), b.li.Wheels...), b.o.Slim
+		if known, err := Known(b.li, b.together(), b.o); err != nil || len(known) != 1 || known[0].Layer.DiffID != kept.Layer.DiffID {
+			t.Fatalf("before %s the store knows %+v, %v", what, known, err)
+		}
 		change()
+		if known, err := Known(b.li, b.together(), b.o); err != nil || len(known) != 0 {
+			t.Errorf("%s: the store claims to know %+v, %v", what, known, err)
+		}
 		if b.must(b.together())[0].Reused {
 			t.Errorf("%s: not made again", what)
 		}

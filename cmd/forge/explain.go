@@ -7,24 +7,35 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/recipes/lock"
 )
 
-type explainOptions struct{ image string }
+type explainOptions struct {
+	image string
+	vars  []string
+}
 
 func newExplain(t *terminal) *cobra.Command {
 	var o explainOptions
 	c := &cobra.Command{
 		Use:   "explain RECIPE NAME",
-		Short: "Say why a wheel, package, layer or driver floor is in the image",
+		Short: "Say why a wheel, package, layer, file or driver floor is in the image",
 		Long: `Explain reads the lock and says of a wheel, a Debian package, a layer, or of
-"driver" and "cuda", why it is there, who asked for it, and how big it is.`,
+"driver" and "cuda", why it is there, who asked for it, and how big it is.
+
+An absolute path is a file or folder of the image, and may be one that slim left out;
+the name of a rule of slim says what it leaves out. For both, this machine must have
+made the image's layers.`,
 		Example: `  forge explain recipe.hcl nvidia-cublas-cu12
-  forge explain recipe.hcl driver`,
+  forge explain recipe.hcl driver
+  forge explain recipe.hcl /opt/venv/lib/python3.13/site-packages/torch/lib/libtorch_cpu.so
+  forge explain recipe.hcl static-libraries`,
 		Args: exactly("RECIPE", "NAME"),
 		RunE: func(_ *cobra.Command, args []string) error { return runExplain(t, o, args[0], args[1]) },
 	}
 	c.Flags().StringVar(&o.image, "image", "", "only this image of the recipe")
+	c.Flags().StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
 	return c
 }
 
@@ -42,17 +53,27 @@ func runExplain(t *terminal, o explainOptions, path, name string) error {
 		return err
 	}
 	var reasons []reason
-	var names []string
+	names := slimRules()
+	inside := strings.HasPrefix(name, "/") || slices.Contains(names, name)
 	for _, image := range imageNames(l) {
 		if o.image != "" && image != o.image {
 			continue
 		}
 		li := l.Images[image]
-		for _, r := range explain(li, name) {
+		found := explain(li, name)
+		if inside {
+			if found, err = explainInside(o, path, name, image, li); err != nil {
+				return err
+			}
+		}
+		for _, r := range found {
 			r.Image = image
 			reasons = append(reasons, r)
 		}
 		names = append(names, knownNames(li)...)
+	}
+	if len(reasons) == 0 && strings.HasPrefix(name, "/") {
+		return usageError{fmt.Errorf("no locked layer of %s holds %q, and slim has not left it out", path, name)}
 	}
 	if len(reasons) == 0 {
 		return usageError{fmt.Errorf("nothing in the lock of %s is called %q%s", path, name, nearest(name, names))}
@@ -70,6 +91,57 @@ func runExplain(t *terminal, o explainOptions, path, name string) error {
 		}
 	}
 	return nil
+}
+
+// explainInside explains a path of an image, or a rule of slim. What the lock does not say
+// is in the layers that this machine has made.
+func explainInside(o explainOptions, path, name, image string, li *lock.Image) ([]reason, error) {
+	if strings.HasSuffix(path, ".json") {
+		return nil, usageError{fmt.Errorf("explaining %q: the recipe is needed, a lock does not say what slim does", name)}
+	}
+	file, err := loadRecipe(path, o.vars)
+	if err != nil {
+		return nil, err
+	}
+	images, err := chosen(file, image)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := fitting(&lock.Lock{Images: map[string]*lock.Image{image: li}}, file, images[0]); err != nil {
+		return nil, err
+	}
+	s, err := openStore()
+	if err != nil {
+		return nil, err
+	}
+	c, err := knownContents(s, images[0], li)
+	if err != nil {
+		return nil, err
+	}
+	var r *reason
+	if strings.HasPrefix(name, "/") {
+		r, err = c.explainFile(s, name)
+	} else {
+		r = c.explainRule(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r == nil && !c.all {
+		return nil, unmadeError{fmt.Errorf("explaining %q: this machine has not made all layers of image %q", name, image)}
+	}
+	if r == nil {
+		return nil, nil
+	}
+	return []reason{*r}, nil
+}
+
+func slimRules() []string {
+	var names []string
+	for _, r := range convert.Rules() {
+		names = append(names, r.Name)
+	}
+	return names
 }
 
 func explain(li *lock.Image, name string) []reason {
