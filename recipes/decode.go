@@ -47,7 +47,7 @@ func trimDot(s string) string {
 }
 
 // later are words of later versions: they are an error until they mean something.
-var later = map[string]bool{"service": true, "model": true, "policy": true, "vulnerabilities": true}
+var later = map[string]bool{"service": true, "model": true, "policy": true}
 
 // done reports every word that nobody asked for.
 func (w *words) done() {

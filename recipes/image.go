@@ -82,6 +82,7 @@ func (d *decoder) image(b *hclsyntax.Block) *Image {
 	d.runs(w, im)
 	d.tests(w, im)
 	d.sign(w, im)
+	d.vulnerabilities(w, im)
 	w.done()
 	d.sources(im)
 	d.stack(im)

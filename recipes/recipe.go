@@ -1,6 +1,11 @@
 package recipes
 
-import "github.com/forge-build/forge/recipes/requirements"
+import (
+	"time"
+
+	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/recipes/requirements"
+)
 
 // Image is one image block, checked and with every default filled in.
 type Image struct {
@@ -29,6 +34,8 @@ type Image struct {
 	Runs         []Run         // in the order of the file
 	Tests        []Test        // in the order of the file
 	Sign         *Sign         // nil: the recipe says nothing about it
+
+	Vulnerabilities *Vulnerabilities // nil: the recipe says nothing of them. Never part of the lock
 }
 
 // PyTorch says which torch, for which GPUs.
@@ -151,4 +158,13 @@ type Test struct {
 	Name    string
 	Command []string
 	Env     map[string]string
+}
+
+// Vulnerabilities says which known vulnerabilities an image may have.
+type Vulnerabilities struct {
+	Limits     finding.Limits
+	MaxDBAge   time.Duration // zero: the default
+	VEX        []string      // slash paths relative to the recipe, sorted; each is there
+	VEXAuthors []string      // only documents of these authors count; empty: of any who is named
+	Waivers    []finding.Waiver
 }

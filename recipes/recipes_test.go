@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/recipes/requirements"
 )
 
@@ -79,6 +80,10 @@ func TestTheCompleteRecipeMeansWhatItSays(t *testing.T) {
 			Env: map[string]string{"TOKENIZERS_PARALLELISM": "false"}}},
 		Tests: []Test{{Name: "imports", Command: []string{"python", "-c", "import torch"}}},
 		Sign:  &Sign{Identity: "https://github.com/acme/ml/.github/workflows/image.yml@refs/heads/main", Issuer: "https://token.actions.githubusercontent.com"},
+		Vulnerabilities: &Vulnerabilities{Limits: finding.Limits{FailOn: finding.High, Unknown: finding.High}, MaxDBAge: 120 * time.Hour,
+			VEX: []string{"vex/torch.openvex.json"}, VEXAuthors: []string{"Acme Product Security"},
+			Waivers: []finding.Waiver{{ID: "CVE-2025-32434", Package: "torch", Reason: "models are loaded from safetensors only", Owner: "ml-platform",
+				Until: "2027-01-31", Place: "complete.hcl:102"}}},
 	}
 	if d := cmp.Diff(want, f.Images[0]); d != "" {
 		t.Error(d)
@@ -351,5 +356,18 @@ func TestABaseImageIsPartOfWhatIsLocked(t *testing.T) {
 	}
 	if _, ok := im.Base.Layout(); ok {
 		t.Error("a repository is no layout")
+	}
+}
+
+func TestWhatIsToleratedIsNoPartOfTheLock(t *testing.T) {
+	with, err := Load("testdata/valid/complete.hcl", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	im := with.Images[0]
+	before := im.Inputs()
+	im.Vulnerabilities = nil
+	if d := cmp.Diff(before, im.Inputs()); d != "" {
+		t.Error(d)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -16,6 +17,8 @@ type Settings struct {
 	Indexes  map[string]string   // index name → URL; "pytorch" is the folder of all its variants
 	Archives map[string][]string // archive name ("debian", "debian-security") → URLs of mirrors
 	CAFile   string              // certificate authorities besides the system's
+
+	VulnerabilityDB string // address of a mirror, or path of an archive or folder
 }
 
 // LoadSettings reads a user's settings, HCL like a recipe and bounded as one. A file that is
@@ -44,6 +47,12 @@ func (s *Settings) decode(path string, body *hclsyntax.Body) hcl.Diagnostics {
 	start := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
 	w := d.words(&hclsyntax.Block{Type: "the settings", Body: body, TypeRange: start, OpenBraceRange: start}, "")
 	s.CAFile, _ = w.text("ca_file", "")
+	var at hcl.Range
+	if s.VulnerabilityDB, at = w.text("vulnerability_database", ""); strings.Contains(s.VulnerabilityDB, "://") {
+		if err := address(s.VulnerabilityDB); err != nil {
+			d.mistake(at, "Invalid address", "%+q: %v.", cut(s.VulnerabilityDB), err)
+		}
+	}
 	for _, b := range w.blocks("index", 1) {
 		p := d.words(b, "index.")
 		url, at := p.text("url", "")

@@ -20,6 +20,7 @@ func TestSettingsSayWhereBytesComeFrom(t *testing.T) {
 index "pytorch" { url = "https://torch.acme.example/whl" }
 archive "debian" { urls = ["https://a.example/debian", "http://b.example/debian"] }
 ca_file = "/etc/ssl/acme.pem"
+vulnerability_database = "https://mirror.acme.example/grype"
 `
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -29,7 +30,8 @@ ca_file = "/etc/ssl/acme.pem"
 		t.Fatal(err)
 	}
 	want := &Settings{Indexes: map[string]string{"default": "https://pypi.acme.example/simple", "pytorch": "https://torch.acme.example/whl"},
-		Archives: map[string][]string{"debian": {"https://a.example/debian", "http://b.example/debian"}}, CAFile: "/etc/ssl/acme.pem"}
+		Archives: map[string][]string{"debian": {"https://a.example/debian", "http://b.example/debian"}}, CAFile: "/etc/ssl/acme.pem",
+		VulnerabilityDB: "https://mirror.acme.example/grype"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -41,6 +43,7 @@ func TestMistakesInSettingsHaveTheirPlaces(t *testing.T) {
 index "a" { url = "https://me:geheim@a.example" }
 index "a" { url = "https://a.example" }
 archive "debian" {}
+vulnerability_database = "http://mirror.acme.example/grype"
 ca_file = 1e31
 `
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -60,7 +63,7 @@ ca_file = 1e31
 	for _, m := range d.JSON() {
 		got[m.Line] = m.Summary
 	}
-	if diff := cmp.Diff(map[int]string{1: "Unknown word", 2: "Invalid address", 3: "Duplicate index", 4: "Archive without addresses"}, got); diff != "" {
+	if diff := cmp.Diff(map[int]string{1: "Unknown word", 2: "Invalid address", 3: "Duplicate index", 4: "Archive without addresses", 5: "Invalid address"}, got); diff != "" {
 		t.Error(diff)
 	}
 	if err := os.Remove(path); err != nil {

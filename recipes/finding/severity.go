@@ -16,7 +16,7 @@ const (
 	Medium
 	High
 	Critical
-	// Never is no severity of a finding: as a limit it lets everything pass.
+	// Never is no severity of a finding: as a limit it lets everything pass, for those who want the list alone.
 	Never
 )
 

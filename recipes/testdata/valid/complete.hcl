@@ -91,6 +91,21 @@ image "train" {
     identity = "https://github.com/acme/ml/.github/workflows/image.yml@refs/heads/main"
     issuer   = "https://token.actions.githubusercontent.com"
   }
+
+  vulnerabilities {
+    fail_on     = "high"
+    only_fixed  = false
+    unknown     = "high"
+    max_db_age  = "120h"
+    vex         = ["vex/*.openvex.json"]
+    vex_authors = ["Acme Product Security"]
+    waive "CVE-2025-32434" {
+      package = "torch"
+      reason  = "models are loaded from safetensors only"
+      owner   = "ml-platform"
+      until   = "2027-01-31"
+    }
+  }
 }
 
 image "cpu" {
