@@ -14,6 +14,7 @@ const (
 	Vulnerability Kind = "vulnerability"
 	Hardening     Kind = "hardening"
 	Model         Kind = "model"
+	Distribution  Kind = "distribution" // one that is not maintained any more
 )
 
 // Finding is one thing that is wrong with an image. Its text may come from strangers (package
@@ -34,13 +35,14 @@ type Finding struct {
 	PURL          string     `json:"purl,omitempty"`
 	Locations     []Location `json:"locations,omitempty"`
 
-	FixedIn   []string `json:"fixedIn,omitempty"`   // versions that do not have it; empty: no fix exists
-	WontFix   bool     `json:"wontFix,omitempty"`   // the source says that there will be none
-	Exploited bool     `json:"exploited,omitempty"` // known to be exploited (CISA's catalogue)
-	EPSS      float64  `json:"epss,omitempty"`      // probability of exploitation within 30 days, 0 to 1
-	CVSS      float64  `json:"cvss,omitempty"`      // highest base score, 0 to 10
-	URLs      []string `json:"urls,omitempty"`
-	Match     string   `json:"match,omitempty"` // how it was matched: "exact", "source package", "cpe"
+	FixedIn    []string `json:"fixedIn,omitempty"`   // versions that do not have it; empty: no fix exists
+	WontFix    bool     `json:"wontFix,omitempty"`   // the source says that there will be none
+	Exploited  bool     `json:"exploited,omitempty"` // known to be exploited (CISA's catalogue)
+	EPSS       float64  `json:"epss,omitempty"`      // probability of exploitation within 30 days, 0 to 1
+	CVSS       float64  `json:"cvss,omitempty"`      // highest base score, 0 to 10
+	URLs       []string `json:"urls,omitempty"`
+	Match      string   `json:"match,omitempty"`      // how it was matched: "exact", "source package", "cpe"
+	Suppressed string   `json:"suppressed,omitempty"` // why the scanner itself says that it is none; then it does not fail
 }
 
 // Location is where in the image a finding lies.

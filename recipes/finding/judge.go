@@ -129,6 +129,8 @@ func (l Limits) fails(j Judged, now time.Time) (bool, string) {
 		counted = l.Unknown
 	}
 	switch {
+	case j.Suppressed != "":
+		return false, j.Suppressed
 	case j.VEX != nil && j.VEX.Clears():
 		return false, "VEX: " + strings.TrimSpace(j.VEX.Status+" "+j.VEX.Justification)
 	case j.Waiver != nil && !j.Waiver.Expired(now):

@@ -1,0 +1,56 @@
+package vuln
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/anchore/grype/grype/pkg"
+)
+
+// maxSBOM is the largest SBOM that is read, in bytes.
+const maxSBOM = 512 << 20
+
+// Packages are what is looked up: an image's packages and its distribution.
+type Packages struct {
+	list    []pkg.Package
+	context pkg.Context
+}
+
+// Read reads an SBOM: Syft's JSON, SPDX or CycloneDX. A document without a package is an error:
+// nothing can be looked up in it.
+func Read(r io.ReadSeeker) (*Packages, error) {
+	size, err := r.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("reading an SBOM: %w", err)
+	}
+	if size > maxSBOM {
+		return nil, fmt.Errorf("reading an SBOM: it has %d bytes; at most %d are read", size, maxSBOM)
+	}
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("reading an SBOM: %w", err)
+	}
+	p, err := provided(r)
+	if err != nil {
+		return nil, fmt.Errorf("reading an SBOM: %w", err)
+	}
+	if len(p.list) == 0 {
+		return nil, errors.New("reading an SBOM: it names no package")
+	}
+	return p, nil
+}
+
+// provided lets Grype read. The document is a stranger's: a panic of a decoder is an error.
+func provided(r io.ReadSeeker) (p *Packages, err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			err = fmt.Errorf("the decoder stopped: %v\n%s", x, debug.Stack())
+		}
+	}()
+	list, context, _, err := pkg.ProvideFromReader(r, pkg.ProviderConfig{})
+	if err != nil {
+		return nil, fmt.Errorf("it is no SBOM in Syft's JSON, SPDX or CycloneDX: %w", err)
+	}
+	return &Packages{list: list, context: context}, nil
+}

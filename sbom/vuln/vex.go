@@ -1,0 +1,234 @@
+package vuln
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openvex/go-vex/pkg/vex"
+
+	"github.com/forge-build/forge/recipes/finding"
+)
+
+// Bounds of a VEX document.
+const (
+	maxVEX        = 16 << 20 // bytes
+	maxStatements = 10_000   // with one product each
+)
+
+// VEXError is a document that cannot be used.
+type VEXError struct {
+	Name, Reason string
+}
+
+func (e *VEXError) Error() string { return fmt.Sprintf("reading VEX %q: %s", e.Name, e.Reason) }
+
+// Subject is the image that VEX may speak of.
+type Subject struct {
+	Repository string // ghcr.io/acme/train; may be empty
+	Digest     string // of the manifest, "sha256:…"; may be empty
+}
+
+// ReadVEX reads an OpenVEX document. Of statements about the same vulnerability in the same
+// package the latest counts. authors are those whose documents count; with none, each who is
+// named does. What is wrong is a *VEXError.
+// Source: github.com/openvex/spec, OPENVEX-SPEC.md, version 0.2.0.
+func ReadVEX(r io.Reader, name string, authors []string, s Subject) ([]finding.Statement, error) {
+	wrong := func(format string, args ...any) error {
+		return &VEXError{Name: name, Reason: fmt.Sprintf(format, args...)}
+	}
+	raw, err := io.ReadAll(io.LimitReader(r, maxVEX+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading VEX %q: %w", name, err)
+	}
+	if len(raw) > maxVEX {
+		return nil, wrong("it has more than %d bytes", maxVEX)
+	}
+	var doc vex.VEX
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return nil, wrong("it is no OpenVEX document: %v", err)
+	}
+	author := strings.TrimSpace(doc.Author)
+	switch {
+	case doc.Context != vex.Context && !strings.HasPrefix(doc.Context, vex.Context+"/v0."):
+		return nil, wrong("its @context is %q, and %s is due", doc.Context, vex.ContextLocator())
+	case author == "" || author == vex.DefaultAuthor:
+		return nil, wrong("it does not say who its author is")
+	case len(authors) > 0 && !slices.Contains(authors, author):
+		return nil, wrong("its author is %q, and the recipe takes documents of %s", author, quoted(authors))
+	case doc.Timestamp == nil || doc.Timestamp.IsZero():
+		return nil, wrong("it has no timestamp")
+	case len(doc.Statements) == 0:
+		return nil, wrong("it holds no statement")
+	}
+	latest := map[string]time.Time{}
+	at := map[string]int{}
+	var out []finding.Statement
+	for i := range doc.Statements {
+		st := &doc.Statements[i]
+		made := *doc.Timestamp
+		if st.Timestamp != nil {
+			made = *st.Timestamp
+		}
+		said, err := statements(st, s)
+		if err != nil {
+			return nil, wrong("statement %d: %v", i+1, err)
+		}
+		for _, x := range said {
+			x.Author, x.Document = author, name
+			key := strings.ToUpper(x.ID) + " " + x.Product
+			if n, ok := at[key]; ok {
+				if !made.Before(latest[key]) {
+					out[n], latest[key] = x, made
+				}
+				continue
+			}
+			if len(out) == maxStatements {
+				return nil, wrong("it holds more than %d statements", maxStatements)
+			}
+			at[key], latest[key] = len(out), made
+			out = append(out, x)
+		}
+	}
+	return out, nil
+}
+
+func quoted(list []string) string {
+	var out []string
+	for _, s := range list {
+		out = append(out, fmt.Sprintf("%q", s))
+	}
+	return strings.Join(out, ", ")
+}
+
+// statements reads one statement: one for each package that it names.
+func statements(st *vex.Statement, s Subject) ([]finding.Statement, error) {
+	if st.Vulnerability.Name == "" {
+		return nil, fmt.Errorf("it names no vulnerability")
+	}
+	if !st.Status.Valid() {
+		return nil, fmt.Errorf("the status is %q, and one of %s is due", st.Status, strings.Join(vex.Statuses(), ", "))
+	}
+	if st.Status == vex.StatusNotAffected && st.Justification == "" && strings.TrimSpace(st.ImpactStatement) == "" {
+		return nil, fmt.Errorf("not_affected needs a justification: one of %s", strings.Join(vex.Justifications(), ", "))
+	}
+	if err := st.Validate(); err != nil {
+		return nil, err
+	}
+	base := finding.Statement{ID: string(st.Vulnerability.Name), Status: string(st.Status), Justification: string(st.Justification),
+		Impact: bounded(st.ImpactStatement, maxText)}
+	for _, a := range st.Vulnerability.Aliases {
+		base.Aliases = append(base.Aliases, string(a))
+	}
+	if len(st.Products) == 0 {
+		return nil, fmt.Errorf("it names no product")
+	}
+	var out []finding.Statement
+	for _, p := range st.Products {
+		product := purl(p.Component)
+		if product == "" {
+			return nil, fmt.Errorf("a product has no purl: pkg:pypi/torch@2.5.1 is due as its @id")
+		}
+		x := base
+		if x.Product = product; len(p.Subcomponents) == 0 || !s.is(product) {
+			out = append(out, x) // about a package; or about another image, and then never used
+			continue
+		}
+		for _, c := range p.Subcomponents {
+			if x.Product = purl(c.Component); x.Product == "" {
+				return nil, fmt.Errorf("a subcomponent has no purl")
+			}
+			out = append(out, x)
+		}
+	}
+	return out, nil
+}
+
+func purl(c vex.Component) string {
+	for _, id := range []string{c.ID, c.Identifiers[vex.PURL]} {
+		if strings.HasPrefix(id, "pkg:") {
+			return id
+		}
+	}
+	return ""
+}
+
+// is tells whether a product is this image: by its digest, or, without one, by its repository.
+// Source: github.com/package-url/purl-spec, types-doc/oci-definition.md.
+func (s Subject) is(product string) bool {
+	rest, ok := strings.CutPrefix(product, "pkg:oci/")
+	if !ok {
+		return false
+	}
+	path, query, _ := strings.Cut(rest, "?")
+	_, digest, versioned := strings.Cut(path, "@")
+	if digest, err := url.PathUnescape(digest); versioned && (err != nil || digest != s.Digest || s.Digest == "") {
+		return false
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return false
+	}
+	repository := values.Get("repository_url")
+	if repository == "" {
+		return versioned
+	}
+	return repository == s.Repository
+}
+
+// purlOf is the image's own purl.
+func (s Subject) purlOf(image string) string {
+	name, query := image, ""
+	if s.Repository != "" {
+		name, query = s.Repository[strings.LastIndexByte(s.Repository, '/')+1:], "?repository_url="+url.QueryEscape(s.Repository)
+	}
+	return "pkg:oci/" + strings.ToLower(name) + "@" + url.QueryEscape(s.Digest) + query
+}
+
+// WriteVEX writes what a verdict accepts by waiver as one OpenVEX document: the image is
+// affected, and why that is accepted, until when, and who answers for it. It is nil when
+// nothing is. created is the image's time; the same verdict gives the same bytes.
+func WriteVEX(v *finding.Verdict, image string, s Subject, created time.Time) ([]byte, error) {
+	created = created.UTC().Truncate(time.Second)
+	doc := vex.VEX{Metadata: vex.Metadata{Context: vex.ContextLocator(), Timestamp: &created, Version: 1, Tooling: "forge"}}
+	owners := []string{}
+	for _, j := range v.Findings {
+		w := j.Waiver
+		if w == nil || j.Fails {
+			continue
+		}
+		owners = append(owners, w.Owner)
+		st := vex.Statement{
+			Vulnerability: vex.Vulnerability{Name: vex.VulnerabilityID(j.ID)},
+			Products: []vex.Product{{Component: vex.Component{ID: s.purlOf(image)},
+				Subcomponents: []vex.Subcomponent{{Component: vex.Component{ID: j.PURL}}}}},
+			Status:          vex.StatusAffected,
+			ActionStatement: fmt.Sprintf("Accepted until %s by %s: %s", w.Until, w.Owner, w.Reason),
+		}
+		for _, a := range j.Aliases {
+			st.Vulnerability.Aliases = append(st.Vulnerability.Aliases, vex.VulnerabilityID(a))
+		}
+		if j.PURL == "" {
+			st.Products[0].Subcomponents = nil
+		}
+		doc.Statements = append(doc.Statements, st)
+	}
+	if len(doc.Statements) == 0 {
+		return nil, nil
+	}
+	slices.Sort(owners)
+	doc.Author = strings.Join(slices.Compact(owners), ", ")
+	if _, err := doc.GenerateCanonicalID(); err != nil {
+		return nil, fmt.Errorf("naming a VEX document: %w", err)
+	}
+	var b bytes.Buffer
+	if err := doc.ToJSON(&b); err != nil {
+		return nil, fmt.Errorf("writing a VEX document: %w", err)
+	}
+	return b.Bytes(), nil
+}
