@@ -17,7 +17,7 @@ const module = "github.com/forge-build/forge/"
 // forge a folder may import, and which heavy libraries it owns.
 var rooms = map[string]struct{ forge, owns []string }{
 	"cmd/forge": {[]string{"builder", "builder/base", "builder/convert", "builder/fetch", "builder/layer", "builder/resolve", "builder/start", "builder/store",
-		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/trust", "sbom", "sbom/report", "signing", "signing/evidence", "signing/admission", "signing/judge"}, []string{"github.com/spf13/"}},
+		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/trust", "sbom", "sbom/report", "sbom/vuln", "signing", "signing/evidence", "signing/admission", "signing/judge"}, []string{"github.com/spf13/"}},
 	"cmd/forge-init":       {[]string{"builder/start"}, nil},
 	"recipes":              {[]string{"recipes/cuda", "recipes/finding", "recipes/requirements", "recipes/trust"}, []string{"github.com/hashicorp/hcl/", "github.com/zclconf/"}},
 	"recipes/finding":      {nil, nil},
@@ -51,6 +51,7 @@ var rooms = map[string]struct{ forge, owns []string }{
 	"builder/start":      {[]string{"recipes/cuda"}, nil},
 	"sbom":               {nil, []string{"github.com/anchore/syft/", "github.com/anchore/stereoscope/"}},
 	"sbom/report":        {[]string{"recipes/cuda", "recipes/finding"}, nil},
+	"sbom/vuln":          {[]string{"recipes/finding", "sbom"}, []string{"github.com/anchore/grype/", "github.com/openvex/"}},
 }
 
 // testsOnly are rooms that only tests may use; they may use what tests use.

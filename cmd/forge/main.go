@@ -14,6 +14,7 @@ import (
 	"github.com/forge-build/forge/builder/resolve"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/sbom/vuln"
 	"github.com/forge-build/forge/signing"
 )
 
@@ -48,6 +49,7 @@ const (
 	exitOK          = 0
 	exitFailure     = 1   // network, disk, daemon, registry, malformed downloaded input
 	exitRecipe      = 2   // recipe, lock or usage; stale lock; a --check difference
+	exitGate        = 3   // policy or vulnerability gate
 	exitUnverified  = 4   // not verified, absence included
 	exitInterrupted = 130 // Ctrl-C
 )
@@ -80,6 +82,8 @@ func exitCode(err error) int {
 		usage       usageError
 		stale       staleError
 		difference  differenceError
+		gate        *gateError
+		vex         *vuln.VEXError
 		expected    *signing.PolicyError
 		key         *signing.KeyError
 		incomplete  *signing.IncompleteError
@@ -90,8 +94,10 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &diagnostics), errors.As(err, &invalid), errors.As(err, &format), errors.As(err, &settings),
 		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &unfit), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference),
-		errors.As(err, &expected), errors.As(err, &key):
+		errors.As(err, &expected), errors.As(err, &key), errors.As(err, &vex):
 		return exitRecipe
+	case errors.As(err, &gate):
+		return exitGate
 	case errors.As(err, &incomplete):
 		return exitFailure // what is missing may exist
 	case errors.As(err, &unverified):

@@ -16,6 +16,7 @@ import (
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/sbom/vuln"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
 )
@@ -211,6 +212,8 @@ func reasonID(err error) string {
 		reg     *evidence.RegistryError
 		not     *signing.NotVerifiedError
 		policy  *signing.PolicyError
+		failed  *gateError
+		data    *vuln.DatabaseError
 	)
 	switch {
 	case errors.As(err, &reg):
@@ -229,6 +232,10 @@ func reasonID(err error) string {
 		return "no-builder"
 	case errors.As(err, &test):
 		return "test-failed"
+	case errors.As(err, &failed):
+		return "gate"
+	case errors.As(err, &data):
+		return data.ID
 	case errors.As(err, &claim):
 		return "claim" // a layer is not what the lock states
 	}

@@ -17,6 +17,7 @@ Exit codes:
   0    done
   1    failure: network, disk, daemon, registry, malformed downloaded input
   2    recipe, lock or usage; stale lock; a --check difference
+  3    policy or vulnerability gate
   4    not verified, absence included
   130  interrupted`
 
@@ -40,7 +41,7 @@ Debian package is locked by hash and turned into layers without being run.`,
 	root.SetErr(t.err)
 	root.AddCommand(
 		newInit(t), newFmt(t), newPlan(t), newLock(t), newFetch(t), newBuild(t),
-		newVerify(t), newExplain(t), newDiff(t), newSBOM(t), newReport(t), newPolicy(t), newCache(t), newDoctor(t), newVersion(t),
+		newVerify(t), newExplain(t), newDiff(t), newSBOM(t), newScan(t), newReport(t), newPolicy(t), newCache(t), newDoctor(t), newVersion(t),
 	)
 	completeArguments(root)
 	for _, c := range root.Commands() {

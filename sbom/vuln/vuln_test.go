@@ -77,7 +77,9 @@ func deb(name, version, release, source string) component {
 	return component{"library", name, version, purl + "&upstream=" + source, ""}
 }
 
-func system(version string) component { return component{Type: "operating-system", Name: "debian", Version: version} }
+func system(version string) component {
+	return component{Type: "operating-system", Name: "debian", Version: version}
+}
 
 // cyclonedx is an SBOM of these components.
 func cyclonedx(t *testing.T, cs ...component) *Packages {
