@@ -114,10 +114,11 @@ func runScan(ctx context.Context, t *terminal, o scanOptions, image string, only
 		return err
 	}
 	defer db.Close()
-	packages, err := packagesOf(ctx, image)
+	packages, digest, err := packagesOf(ctx, image)
 	if err != nil {
 		return err
 	}
+	tol.subject.Digest = digest
 	doc, err := lookUp(ctx, db, packages, image, tol)
 	if err != nil {
 		return err
@@ -207,18 +208,25 @@ func databaseSource(o databaseOptions) (vuln.Source, error) {
 		CAFile: own.CAFile, MaxAge: o.maxAge, Now: time.Now()}, nil
 }
 
-// packagesOf is what is in an image, or what an SBOM says of one.
-func packagesOf(ctx context.Context, image string) (*vuln.Packages, error) {
-	info, err := os.Stat(image)
-	if err != nil || info.IsDir() {
-		return nil, usageError{fmt.Errorf("%q is no SBOM", image)}
+// packagesOf is what is in an image, or what an SBOM says of one; digest is the image's.
+func packagesOf(ctx context.Context, image string) (p *vuln.Packages, digest string, err error) {
+	if info, err := os.Stat(image); err != nil || info.IsDir() {
+		inv, err := listImage(ctx, image)
+		if err != nil {
+			return nil, "", err
+		}
+		return vuln.Of(inv), inv.Subject.Digest, nil
 	}
 	f, err := os.Open(image)
 	if err != nil {
-		return nil, fmt.Errorf("reading an SBOM: %w", err)
+		return nil, "", fmt.Errorf("reading an SBOM: %w", err)
 	}
 	defer f.Close()
-	return vuln.Read(f)
+	p, err = vuln.Read(f)
+	if err != nil {
+		return nil, "", fmt.Errorf("%q: %w", image, err)
+	}
+	return p, p.Digest(), nil
 }
 
 // lookUp looks packages up, and says what is to be made of it.

@@ -20,8 +20,8 @@ func (t *terminal) verdict(d *finding.Document) {
 		}
 		t.result("")
 	}
-	for _, u := range d.Unjudged {
-		t.result("not judged: %s", strings.TrimSpace(strings.Join([]string{u.Package, u.Version, u.Why}, " ")))
+	for _, line := range unjudged(d.Unjudged) {
+		t.result("not judged: %s", line)
 	}
 	for _, w := range d.ExpiredWaivers {
 		t.result("ended: the waiver of %s in %s at %s, on %s; %s answers for it", w.ID, w.Package, or(w.Place, "the recipe"), w.Until, w.Owner)
@@ -36,6 +36,32 @@ func (t *terminal) verdict(d *finding.Document) {
 		t.result("fails: %s", r)
 	}
 	t.result("%s", summaryOf(d))
+}
+
+// unjudged says what could not be looked up, a line for each reason.
+func unjudged(list []finding.Unjudged) []string {
+	const most = 6
+	var why []string
+	names := map[string][]string{}
+	for _, u := range list {
+		if names[u.Why] == nil {
+			why = append(why, u.Why)
+		}
+		names[u.Why] = append(names[u.Why], u.Package)
+	}
+	var out []string
+	for _, w := range why {
+		who := names[w]
+		switch {
+		case who[0] == "":
+			out = append(out, w)
+		case len(who) > most:
+			out = append(out, fmt.Sprintf("%s and %d more: %s", strings.Join(who[:most], ", "), len(who)-most, w))
+		default:
+			out = append(out, strings.Join(who, ", ")+": "+w)
+		}
+	}
+	return out
 }
 
 // nameOf is a finding's id, with the CVE where the id is another's.

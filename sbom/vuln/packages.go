@@ -54,3 +54,11 @@ func provided(r io.ReadSeeker) (p *Packages, err error) {
 	}
 	return &Packages{list: list, context: context}, nil
 }
+
+// Digest is the digest of the image's manifest, where the document says it; else "".
+func (p *Packages) Digest() string {
+	if s := p.context.Source; s != nil && sha256Sum.MatchString(s.Version) {
+		return s.Version
+	}
+	return ""
+}
