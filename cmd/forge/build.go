@@ -99,7 +99,7 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 	defer out.remove()
 	b := w.builder(o.builder)
 	b.Output, b.NoTest, b.NoExec = out.dir, o.noTest, o.noExec
-	var built []builtImage
+	var done []builtImage
 	for _, im := range images {
 		start := time.Now()
 		plan, err := builder.New(im, l.Images[im.Name])
@@ -121,7 +121,11 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 		if err := load(ctx, t, o.load, im, result); err != nil {
 			return err
 		}
-		rep, err := writeReport(t, file, o.vars, plan, result, o.noTest, out.siblings(im))
+		inv, err := listImage(ctx, result.Dir)
+		if err != nil {
+			t.say("%s: note: the report lists what the lock names: %v", im.Name, err)
+		}
+		rep, err := w.writeReport(built{plan: plan, result: result, vars: o.vars, noTest: o.noTest, inventory: inv}, out.siblings(im))
 		if err != nil {
 			return err
 		}
@@ -129,10 +133,10 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 			return err
 		}
 		t.built(im.Name, out.reference(result), result)
-		built = append(built, builtImage{im.Name, out.reference(result), time.Since(start).Seconds(), result})
+		done = append(done, builtImage{im.Name, out.reference(result), time.Since(start).Seconds(), result})
 	}
 	if t.json {
-		return t.document(built)
+		return t.document(done)
 	}
 	return nil
 }

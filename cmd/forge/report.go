@@ -18,6 +18,7 @@ import (
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/cuda"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/sbom"
 	"github.com/forge-build/forge/sbom/report"
 )
 
@@ -38,8 +39,8 @@ func besideLayout(dir string) siblings {
 
 // writeReport writes page and document of a build, and says in them what changed since the
 // document that lay there.
-func writeReport(t *terminal, file *recipes.File, vars []string, plan *builder.Plan, r *builder.Result, noTest bool, at siblings) (*report.Report, error) {
-	rep, err := fillReport(file, vars, plan, r, noTest)
+func (w *workshop) writeReport(b built, at siblings) (*report.Report, error) {
+	rep, err := w.fillReport(b)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func writeReport(t *terminal, file *recipes.File, vars []string, plan *builder.P
 	case err == nil:
 		rep.Succeed(old)
 	case !errors.Is(err, fs.ErrNotExist):
-		t.say("%s: note: the report of the build before cannot be compared: %v", plan.Image.Name, err)
+		w.t.say("%s: note: the report of the build before cannot be compared: %v", b.plan.Image.Name, err)
 		rep.Previous = &report.Previous{Problem: err.Error()}
 	}
 	return rep, saveReport(rep, at)
@@ -61,34 +62,55 @@ func saveReport(rep *report.Report, at siblings) error {
 	return builder.WriteFile(at.json(), rep.Write)
 }
 
-func fillReport(file *recipes.File, vars []string, plan *builder.Plan, r *builder.Result, noTest bool) (*report.Report, error) {
-	layout, err := builder.ReadLayout(r.Dir)
+// built is what a build leaves for a report.
+type built struct {
+	plan      *builder.Plan
+	result    *builder.Result
+	vars      []string // of the command line
+	noTest    bool
+	inventory *sbom.Inventory // nil: the image was not searched
+}
+
+func (w *workshop) fillReport(b built) (*report.Report, error) {
+	layout, err := builder.ReadLayout(b.result.Dir)
 	if err != nil {
 		return nil, err
 	}
-	rep := &report.Report{Format: report.Format, Forge: currentVersions().Forge, Image: imageFacts(plan, r), GPU: gpuFacts(plan), Runs: r.Runs,
-		Packages: lockedPackages(plan.Lock), Inventory: report.Inventory{Source: "lock"}, Signature: report.Signature{State: report.NotSigned}}
-	for i, d := range r.Layers {
-		p := plan.Layers[i]
+	rep := &report.Report{Format: report.Format, Forge: currentVersions().Forge, Image: imageFacts(b.plan, b.result), GPU: gpuFacts(b.plan), Runs: b.result.Runs,
+		Signature: report.Signature{State: report.NotSigned}, Slim: slimFacts(b.result), Tests: testFacts(b.plan.Image, b.result, b.noTest)}
+	for i, d := range b.result.Layers {
+		p := b.plan.Layers[i]
 		l := report.Layer{Name: p.Name, Kind: p.Kind, Digest: d.Digest.String(), DiffID: layout.Config.RootFS.DiffIDs[i].String(), MediaType: string(d.MediaType), Size: d.Size}
 		if p.Lock != nil {
 			l.Unpacked = p.Lock.Unpacked
+		} else if ix, err := builder.LayerIndex(w.store, l.Digest); err != nil {
+			return nil, err
+		} else if ix != nil {
+			l.Unpacked = ix.Unpacked
 		}
 		rep.Layers = append(rep.Layers, l)
 		rep.Image.Compressed += l.Size
 		rep.Image.Unpacked += l.Unpacked
 	}
+	rep.Packages, rep.Inventory = lockedPackages(b.plan.Lock), report.Inventory{Source: "lock"}
+	if b.inventory != nil {
+		rep.Packages, rep.Inventory = foundPackages(b.inventory, rep.Layers, rep.Packages), report.Inventory{Source: "image"}
+	}
+	rep.Origin, err = originFacts(w.file, b.vars, b.plan)
+	return rep, err
+}
+
+func slimFacts(r *builder.Result) []report.Removed {
+	out := []report.Removed{}
 	rules := convert.Rules()
 	for _, x := range r.Removed {
 		y := report.Removed{Rule: x.Rule, Files: x.Files, Bytes: x.Bytes}
 		if i := slices.IndexFunc(rules, func(r convert.Rule) bool { return r.Name == x.Rule }); i >= 0 {
 			y.What, y.Why = rules[i].What, rules[i].Why
 		}
-		rep.Slim = append(rep.Slim, y)
+		out = append(out, y)
 	}
-	rep.Tests = testFacts(plan.Image, r, noTest)
-	rep.Origin, err = originFacts(file, vars, plan)
-	return rep, err
+	return out
 }
 
 func imageFacts(plan *builder.Plan, r *builder.Result) report.Image {
@@ -142,6 +164,49 @@ func lockedPackages(li *lock.Image) []report.Package {
 		out = append(out, p)
 	}
 	return out
+}
+
+// foundPackages are the packages that were found in an image, with what the lock says of
+// them, and those of the lock that were not found.
+func foundPackages(inv *sbom.Inventory, layers []report.Layer, locked []report.Package) []report.Package {
+	in, names := map[string]string{}, map[string]string{}
+	for _, l := range layers {
+		in[l.DiffID] = l.Name
+	}
+	for _, p := range inv.Packages {
+		names[p.ID] = p.Name
+	}
+	used := make([]bool, len(locked))
+	var out []report.Package
+	for _, p := range inv.Packages {
+		x := report.Package{Name: p.Name, Version: p.Version, Kind: p.Type, PURL: p.PURL, Licences: p.Licenses, Size: p.Size, Files: p.Files, Parent: names[p.BundledIn]}
+		place := ""
+		if len(p.Locations) > 0 {
+			x.Layer, place = in[p.Locations[0].Layer], p.Locations[0].Path
+		}
+		if rest, ok := strings.CutPrefix(place, "/opt/envs/"); ok {
+			x.Environment, _, _ = strings.Cut(rest, "/")
+		}
+		i := slices.IndexFunc(locked, func(l report.Package) bool {
+			return l.Kind == x.Kind && plainName(l.Name) == plainName(x.Name) && l.Environment == x.Environment
+		})
+		if i >= 0 && !used[i] && p.BundledIn == "" && (x.Kind != "python" || strings.Contains(place, "/site-packages/") && strings.Count(place[strings.Index(place, "/site-packages/"):], "/") == 3) {
+			used[i] = true
+			x.SHA256, x.Requested, x.RequiredBy, x.Layer = locked[i].SHA256, locked[i].Requested, locked[i].RequiredBy, locked[i].Layer
+		}
+		out = append(out, x)
+	}
+	for i, l := range locked {
+		if !used[i] {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// plainName is a name as PEP 503 compares it; Debian's names are so already.
+func plainName(s string) string {
+	return strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(s))
 }
 
 // gpuFacts says of each generation of GPUs whether the image's code runs on it.

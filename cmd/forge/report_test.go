@@ -10,12 +10,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/sbom"
 	"github.com/forge-build/forge/sbom/report"
 )
 
@@ -50,6 +52,42 @@ func writeScan(t *testing.T, dir, digest string, fs ...finding.Judged) {
 	d := finding.Document{Version: finding.Format, Digest: digest, Packages: 1, Database: &finding.Database{}, Verdict: finding.Verdict{Findings: fs}}
 	if err := builder.WriteFile(besideLayout(dir).scan(), d.Write); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestFoundPackagesKeepWhatTheLockKnows(t *testing.T) {
+	const site = "/opt/venv/lib/python3.13/site-packages/"
+	at := func(path string) []sbom.Location { return []sbom.Location{{Path: path, Layer: "sha256:1"}} }
+	inv := &sbom.Inventory{Packages: []sbom.Package{
+		{ID: "1", Name: "Typing_Extensions", Version: "4.16.0", Type: "python", Licenses: []string{"PSF-2.0"}, Size: 7, Locations: at(site + "typing_extensions-4.16.0.dist-info/METADATA")},
+		{ID: "2", Name: "setuptools", Version: "80", Type: "python", Locations: at(site + "setuptools-80.dist-info/METADATA")},
+		{ID: "3", Name: "wheel", Version: "0.46.3", Type: "python", BundledIn: "2", Locations: at(site + "setuptools/_vendor/wheel-0.46.3.dist-info/METADATA")},
+		{ID: "4", Name: "wheel", Version: "0.45.0", Type: "python", Locations: at("/opt/envs/eval/lib/python3.13/site-packages/wheel-0.45.0.dist-info/METADATA")},
+		{ID: "5", Name: "libc6", Version: "2.41", Type: "deb", Locations: at("/var/lib/dpkg/status.d/libc6")},
+	}}
+	locked := []report.Package{{Kind: "deb", Name: "libc6", Version: "2.41", SHA256: "c"}, {Kind: "deb", Name: "netbase", Version: "6", SHA256: "n"},
+		{Kind: "python", Name: "typing-extensions", Version: "4.16.0", SHA256: "t", RequiredBy: []string{"torch"}, Layer: "small-1"},
+		{Kind: "python", Name: "wheel", Version: "0.46.3", SHA256: "w"}, {Kind: "python", Name: "wheel", Version: "0.45.0", Environment: "eval", SHA256: "e"}}
+	want := map[string]string{"Typing_Extensions 4.16.0": "t", "setuptools 80": "", "wheel 0.46.3 in setuptools": "", "wheel 0.45.0 of eval": "e", "libc6 2.41": "c", "netbase 6": "n", "wheel 0.46.3": "w"}
+	got := map[string]string{}
+	for _, p := range foundPackages(inv, []report.Layer{{Name: "os", DiffID: "sha256:1"}}, locked) {
+		name := p.Name + " " + p.Version
+		if p.Parent != "" {
+			name += " in " + p.Parent
+		}
+		if p.Environment != "" {
+			name += " of " + p.Environment
+		}
+		got[name] = p.SHA256
+		if p.Name == "Typing_Extensions" && (p.Size != 7 || p.Layer != "small-1" || len(p.RequiredBy) != 1 || len(p.Licences) != 1) {
+			t.Errorf("%+v", p)
+		}
+		if p.Name == "setuptools" && p.Layer != "os" {
+			t.Errorf("%+v", p)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sha256 by package (-want +got):\n%s", diff)
 	}
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/forge-build/forge/recipes/cuda"
@@ -104,19 +105,19 @@ func (r *Report) gpuParts() []part {
 	if g == nil {
 		return []part{{Text: "The image holds no CUDA. It needs no GPU and no NVIDIA driver."}}
 	}
-	out := []part{{Text: fmt.Sprintf("The image brings its own CUDA %s; the machine brings the NVIDIA driver. The driver must be %s or newer. With %s or newer everything in the image runs, also code that the driver itself translates for newer GPUs.",
+	out := []part{{Text: fmt.Sprintf("The image brings its own CUDA %s; the machine brings the NVIDIA driver. The driver must be %s or newer, and know the GPU. With %s or newer everything in the image runs, also code that the driver translates for newer GPUs.",
 		show(g.CUDA), show(g.Driver), orWord(g.Recommended))}}
-	t := &table{Caption: "GPUs by generation: does this image run on them?", Head: []column{{"Generation", ""}, {"GPUs", ""}, {"Compute capability", ""}, {"Runs?", ""}, {"In words", ""}}}
-	for i, f := range g.Families {
+	t := &table{Caption: "Does this image run on a GPU of that generation?", Head: []column{{"Generation", ""}, {"Runs?", ""}, {"GPUs", ""}, {"Compute capability", ""}, {"Driver", ""}}}
+	for i, row := range generations(g.Families) {
 		if i == fewRows {
 			break
 		}
-		name := cell{Text: or(show(f.Name), "unknown")}
-		if f.Wanted {
-			name.More = "(asked for by the recipe)"
+		name := cell{Text: or(show(row.Name), "unknown")}
+		if row.Wanted {
+			name.Then = []string{"asked for by the recipe"}
 		}
-		verdict, words := runs(f, g)
-		t.Rows = append(t.Rows, []cell{name, {Text: several(f.Products, 6)}, {Text: show(f.Capability)}, verdict, {Text: words, Class: "prose"}})
+		verdict, driver := runs(row, g)
+		t.Rows = append(t.Rows, []cell{name, verdict, {Text: several(row.Products, 8), Class: "prose"}, {Text: show(row.Capability)}, {Text: driver, Class: "prose"}})
 	}
 	if len(t.Rows) > 0 {
 		out = append(out, part{Table: t})
@@ -135,19 +136,35 @@ func orWord(driver string) string {
 	return show(driver)
 }
 
-// runs says whether and how the image runs on GPUs of a family.
+// generations joins neighbours of one generation on which the code runs in the same way.
+func generations(families []Family) []Family {
+	var out []Family
+	for _, f := range families {
+		if n := len(out); n > 0 && out[n-1].Name == f.Name && out[n-1].Code == f.Code && out[n-1].LastDriver == f.LastDriver && n < mostRows {
+			last := &out[n-1]
+			last.Capability += ", " + f.Capability
+			last.Products = slices.Concat(last.Products, f.Products)
+			last.Wanted = last.Wanted || f.Wanted
+			continue
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// runs says whether the image runs on GPUs of a family, and with which driver.
 func runs(f Family, g *GPU) (cell, string) {
 	last := ""
 	if f.LastDriver > 0 {
-		last = fmt.Sprintf(" The last driver for these GPUs is of branch %d.", f.LastDriver)
+		last = fmt.Sprintf("; the last one for these GPUs is of branch %d", f.LastDriver)
 	}
 	switch cuda.Code(f.Code) {
 	case cuda.Native:
-		return cell{Tag: "good", Text: "yes"}, "Code for it is in the image. Driver: " + show(g.Driver) + ", or any newer one that knows the GPU." + last
+		return cell{Tag: "good", Text: "yes"}, show(g.Driver) + " or newer" + last
 	case cuda.PTX:
-		return cell{Tag: "warn", Text: "with a newer driver"}, "The driver translates code at the first start, which takes a while. Driver: " + orWord(g.Recommended) + " or newer." + last
+		return cell{Tag: "warn", Text: "translated"}, orWord(g.Recommended) + " or newer, which translates the code at the first start; that takes a while" + last
 	}
-	return cell{Tag: "bad", Text: "no"}, "There is no code for it in the image."
+	return cell{Tag: "bad", Text: "no"}, "the image holds no code for these GPUs"
 }
 
 // tally counts findings by severity, the worst first.
@@ -193,7 +210,7 @@ func (r *Report) findingParts() []part {
 	out = append(out, part{Text: fmt.Sprintf("%s were looked up. The data was made on %s (sha256 %s); what became known later is not in it.",
 		count(d.Packages, "package", "packages"), d.Database.Built.UTC().Format("2006-01-02 15:04 UTC"), short(or("sha256:"+strings.TrimPrefix(d.Database.Digest, "sha256:"), "")))})
 	head := []column{{"Finding", ""}, {"Severity", ""}, {"Package", ""}, {"Update to", ""}, {"What it is, and what becomes of it", ""}}
-	out = append(out, folded(len(d.Findings), "finding", "findings", "worst first", head, func(i int) []cell { return findingRow(d.Findings[i]) })...)
+	out = append(out, folded(len(d.Findings), openRows, mostRows, "finding", "findings", "worst first", head, func(i int) []cell { return findingRow(d.Findings[i]) })...)
 	return append(out, remarks(d)...)
 }
 

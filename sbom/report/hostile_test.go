@@ -204,7 +204,7 @@ func TestAPageOfVeryManyPackagesStaysSmallAndSaysWhatIsLeftOut(t *testing.T) {
 	}
 	checkPage(t, "crowd", page)
 	for _, said := range []string{"This page shows 1,000 of 100,006 packages; the JSON document beside it has the other 99,006.",
-		"This page shows 1,000 of 100,003 findings; the JSON document beside it has the other 99,003.", "1,048,576 bytes in all", "354 more stand in the JSON document", "200 of them are shown"} {
+		"This page shows 1,000 of 100,003 findings; the JSON document beside it has the other 99,003.", "1,048,576 bytes in all", "354 more stand in the JSON document", "This page shows 200 of 5,005 licences; the JSON document beside it has the other 4,805."} {
 		if !bytes.Contains(page, []byte(said)) {
 			t.Errorf("the page does not say %q", said)
 		}
@@ -223,6 +223,9 @@ func TestMarkdownOfStrangersStaysText(t *testing.T) {
 		r := poisoned(attack)
 		var b bytes.Buffer
 		if err := r.WriteMarkdown(&b); err != nil {
+			t.Fatal(err)
+		}
+		if err := WriteScanMarkdown(&b, r.Scan); err != nil {
 			t.Fatal(err)
 		}
 		for _, line := range strings.Split(b.String(), "\n") {

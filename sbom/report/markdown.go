@@ -29,7 +29,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		p("| GPU | CUDA %s, driver %s or newer (recommended: %s), SM %s |\n", span(g.CUDA), span(g.Driver), span(g.Recommended), span(strings.Join(g.SM, " ")))
 	}
 	p("| Packages | %s |\n", thousands(int64(len(r.Packages))))
-	p("| Vulnerabilities | %s |\n", r.verdict())
+	p("| Vulnerabilities | %s |\n", verdict(r.Scan))
 	switch r.Tests.State {
 	case Passed:
 		p("| Tests | %d passed |\n", len(r.Tests.Results))
@@ -57,16 +57,36 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	return b.Flush()
 }
 
-func (r *Report) verdict() string {
+// WriteScanMarkdown writes a summary of a verdict alone.
+func WriteScanMarkdown(w io.Writer, d *finding.Document) error {
+	b := bufio.NewWriter(w)
+	p := func(format string, args ...any) { fmt.Fprintf(b, format, args...) }
+	p("### Vulnerabilities of %s\n\n%s\n", or(span(d.Image), "an image"), verdict(d))
+	if d.Digest != "" {
+		p("\n%s\n", span(d.Digest))
+	}
+	if scanned(d) {
+		p("\n%s looked up, data of %s\n", count(d.Packages, "package", "packages"), d.Database.Built.UTC().Format("2006-01-02"))
+		for i, reason := range d.Reasons {
+			if i < summaryRows {
+				p("\n- %s\n", span(reason))
+			}
+		}
+		writeFindings(p, d.Findings)
+	}
+	return b.Flush()
+}
+
+func verdict(d *finding.Document) string {
 	switch {
-	case !scanned(r.Scan):
+	case !scanned(d):
 		return ":warning: not scanned"
-	case r.Scan.Failed:
-		return ":x: does not pass: " + or(tally(r.Scan.Findings), "see the report")
-	case len(r.Scan.Findings) == 0:
+	case d.Failed:
+		return ":x: does not pass: " + or(tally(d.Findings), "see the report")
+	case len(d.Findings) == 0:
 		return ":white_check_mark: none found"
 	}
-	return ":white_check_mark: passes; " + tally(r.Scan.Findings)
+	return ":white_check_mark: passes; " + tally(d.Findings)
 }
 
 type printer func(format string, args ...any)

@@ -183,22 +183,22 @@ func (r *Report) packageParts() []part {
 		most = max(most, p.Size)
 	}
 	head := []column{{"Package", ""}, {"Version", ""}, {"Kind", ""}, {"Licence", ""}, {"On disk", "num"}, {"Share", "bars"}, {"Why it is there", ""}}
-	return append(out, folded(len(sorted), "package", "packages", "largest first", head, func(i int) []cell {
+	return append(out, folded(len(sorted), openRows, mostRows, "package", "packages", "largest first", head, func(i int) []cell {
 		p := sorted[i]
 		bytes := ""
 		if p.Size > 0 {
 			bytes = size(p.Size)
 		}
-		return []cell{{Text: show(p.Name)}, {Text: show(p.Version), Class: keep(p.Version)}, {Text: kind(p), Class: keep(kind(p))}, {Text: or(several(p.Licences, 3), "not stated")}, {Text: bytes, Class: "num"}, bar(p.Size, most), {Text: why(p), Class: "prose"}}
+		return []cell{{Text: show(p.Name), Class: keep(p.Name)}, {Text: show(p.Version), Class: keep(p.Version)}, {Text: kind(p), Class: keep(kind(p))}, {Text: or(several(p.Licences, 3), "not stated"), Class: "mid"}, {Text: bytes, Class: "num"}, bar(p.Size, most), {Text: why(p), Class: "prose"}}
 	})...)
 }
 
 // folded are a table's first rows, and the others behind words, as far as a page may hold.
-func folded(n int, one, many, order string, head []column, row func(i int) []cell) []part {
+func folded(n, open, most int, one, many, order string, head []column, row func(i int) []cell) []part {
 	if n == 0 {
 		return nil
 	}
-	open, all := min(n, openRows), min(n, mostRows)
+	all := min(n, most)
 	if n-open < 8 {
 		open = n
 	}
@@ -223,7 +223,7 @@ func folded(n int, one, many, order string, head []column, row func(i int) []cel
 
 // keep keeps short text on one line.
 func keep(s string) string {
-	if len(s) <= 20 {
+	if len(s) <= 24 {
 		return "keep"
 	}
 	return ""
@@ -270,17 +270,11 @@ func (r *Report) licenceParts() []part {
 	none := under[""]
 	delete(under, "")
 	names := slices.SortedFunc(maps.Keys(under), func(a, b string) int { return cmp.Or(cmp.Compare(len(under[b]), len(under[a])), strings.Compare(a, b)) })
-	t := &table{Caption: count(len(names), "licence", "licences"), Head: []column{{"Licence", ""}, {"Packages", "num"}, {"Which", ""}}}
-	for i, n := range names {
-		if i == fewRows {
-			t.Caption += fmt.Sprintf("; %d of them are shown", fewRows)
-			break
-		}
-		t.Rows = append(t.Rows, []cell{{Text: show(n)}, {Text: strconv.Itoa(len(under[n])), Class: "num"}, {Text: several(unique(under[n]), 12), Class: "prose"}})
-	}
-	if len(t.Rows) > 0 {
-		out = append(out, part{Table: t})
-	}
+	head := []column{{"Licence", ""}, {"Packages", "num"}, {"Which", ""}}
+	out = append(out, folded(len(names), 15, fewRows, "licence", "licences", "the most frequent first", head, func(i int) []cell {
+		n := names[i]
+		return []cell{{Text: show(n)}, {Text: thousands(int64(len(under[n]))), Class: "num"}, {Text: several(unique(under[n]), 12), Class: "prose"}}
+	})...)
 	if len(none) > 0 {
 		out = append(out, part{Tone: "info", Text: count(len(none), "package states", "packages state") + " no licence that is known here: " + several(unique(none), 12) + "."})
 	}
