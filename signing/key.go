@@ -51,21 +51,26 @@ func (k Key) public() (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing the key: %w", err)
 	}
+	return pub, strong(pub)
+}
+
+// strong says why a key is not taken; nil if it is.
+func strong(pub crypto.PublicKey) error {
 	switch p := pub.(type) {
 	case *ecdsa.PublicKey:
 		if p.Curve == elliptic.P224() {
-			return nil, errors.New("curve P-224 is too weak")
+			return errors.New("curve P-224 is too weak")
 		}
-		return pub, nil
+		return nil
 	case ed25519.PublicKey:
-		return pub, nil
+		return nil
 	case *rsa.PublicKey:
 		if p.N.BitLen() < 2048 {
-			return nil, fmt.Errorf("an RSA key of %d bits is too weak; at least 2048", p.N.BitLen())
+			return fmt.Errorf("an RSA key of %d bits is too weak; at least 2048", p.N.BitLen())
 		}
-		return pub, nil
+		return nil
 	}
-	return nil, fmt.Errorf("keys of type %T are not known", pub)
+	return fmt.Errorf("keys of type %T are not known", pub)
 }
 
 // fingerprint is the sha256 of the key's DER form, as Sigstore names keys.

@@ -68,6 +68,9 @@ func readPrivate(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading key %q: %w", path, err)
 	}
+	if !info.Mode().IsRegular() {
+		return nil, &KeyError{path, "it is not a regular file"}
+	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, &KeyError{path, fmt.Sprintf("others may read or write it (mode %04o); chmod 600 makes it private", mode)}
 	}
@@ -109,15 +112,14 @@ func parsePrivate(path string, raw []byte, passphrase func() ([]byte, error)) (c
 	if err != nil {
 		return nil, &KeyError{path, "it cannot be parsed"} // the cause may quote bytes of it
 	}
-	switch k := key.(type) {
-	case *ecdsa.PrivateKey:
-		return k, nil
-	case *rsa.PrivateKey:
-		return k, nil
-	case ed25519.PrivateKey:
-		return k, nil
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, &KeyError{path, "its kind cannot sign"}
 	}
-	return nil, &KeyError{path, "its kind cannot sign"}
+	if err := strong(signer.Public()); err != nil {
+		return nil, &KeyError{path, err.Error()}
+	}
+	return signer, nil
 }
 
 // decrypt opens cosign's encrypted form: NaCl secretbox under a scrypt key.

@@ -80,8 +80,10 @@ func NewSigner(ctx context.Context, with SignWith) (*Signer, error) {
 		return s, nil
 	}
 	var err error
-	s.keypair, s.key, err = openKey(ctx, with.Key, with.Passphrase, with.Services.Rekor != "")
-	return s, err
+	if s.keypair, s.key, err = openKey(ctx, with.Key, with.Passphrase, with.Services.Rekor != ""); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s Services) check() error {
