@@ -27,10 +27,12 @@ type buildOptions struct {
 	noExec  bool
 	check   bool
 	summary string
+	publish *publishOptions // nil: nothing leaves this host
 }
 
 func newBuild(t *terminal) *cobra.Command {
 	var o buildOptions
+	var publishes bool
 	c := &cobra.Command{
 		Use:   "build RECIPE",
 		Short: "Make the images of a recipe from its lock",
@@ -52,7 +54,12 @@ else: not on the machine, the builder, the time or the user.`,
   forge build --output docker-archive:train.tar --image train recipe.hcl
   forge build --builder tcp://build.example:1234 recipe.hcl   # keys in the folder FORGE_BUILDER_TLS`,
 		Args: exactly("RECIPE"),
-		RunE: func(c *cobra.Command, args []string) error { return runBuild(c.Context(), t, o, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if publishes {
+				o.publish = new(publishOptions)
+			}
+			return runBuild(c.Context(), t, o, args[0])
+		},
 	}
 	f := c.Flags()
 	f.StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
@@ -65,6 +72,7 @@ else: not on the machine, the builder, the time or the user.`,
 	f.BoolVar(&o.noTest, "no-test", false, "do not run the recipe's tests")
 	f.BoolVar(&o.check, "check", false, "build twice more from nothing, and explain the first difference (exit 2)")
 	addSummary(c, &o.summary)
+	f.BoolVar(&publishes, "publish", false, "publish what was built, as forge publish does; then the lines are repository@sha256:…")
 	f.BoolVar(&o.noExec, "no-exec", false, "execute nothing: refuse a recipe that needs it, and name its words")
 	return c
 }
@@ -97,6 +105,10 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 		return err
 	}
 	defer out.remove()
+	ships, err := shipments(ctx, t, o.publish, file, images)
+	if err != nil {
+		return err
+	}
 	b := w.builder(o.builder)
 	b.Output, b.NoTest, b.NoExec = out.dir, o.noTest, o.noExec
 	var done []builtImage
@@ -132,8 +144,14 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 		if err := summarize(t, o.summary, rep, out.siblings(im)); err != nil {
 			return err
 		}
-		t.built(im.Name, out.reference(result), result)
-		done = append(done, builtImage{im.Name, out.reference(result), time.Since(start).Seconds(), result})
+		t.built(im.Name, out.reference(result), result, o.publish == nil)
+		one := builtImage{im.Name, out.reference(result), time.Since(start).Seconds(), result, nil}
+		if s := ships[im.Name]; s != nil {
+			if one.Published, err = s.built(ctx, t, file, im, l.Images[im.Name], o.builder, result); err != nil {
+				return err
+			}
+		}
+		done = append(done, one)
 	}
 	if t.json {
 		return t.document(done)
@@ -147,11 +165,12 @@ type builtImage struct {
 	Reference string  `json:"reference"` // oci:DIR@sha256:… or docker-archive:FILE@sha256:…
 	Seconds   float64 `json:"seconds"`   // fetch, conversion, assembly and tests together
 	*builder.Result
+	Published *published `json:"published,omitempty"`
 }
 
 // built prints an image's reference, and says how big it is and what slim left out.
-func (t *terminal) built(name, reference string, r *builder.Result) {
-	if !t.json {
+func (t *terminal) built(name, reference string, r *builder.Result, result bool) {
+	if !t.json && result {
 		t.result("%s", reference)
 	}
 	for _, x := range r.Runs {

@@ -17,7 +17,10 @@ const module = "github.com/forge-build/forge/"
 // forge a folder may import, and which heavy libraries it owns.
 var rooms = map[string]struct{ forge, owns []string }{
 	"cmd/forge": {[]string{"builder", "builder/base", "builder/convert", "builder/fetch", "builder/layer", "builder/resolve", "builder/start", "builder/store",
-		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/trust", "sbom", "sbom/report", "sbom/vuln", "signing", "signing/evidence", "signing/admission", "signing/judge"}, []string{"github.com/spf13/"}},
+		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/trust",
+		"sbom", "sbom/report", "sbom/vuln",
+		"signing", "signing/admission", "signing/ambient", "signing/evidence", "signing/judge", "signing/publish", "signing/push", "signing/statement",
+	}, []string{"github.com/spf13/"}},
 	"cmd/forge-init":       {[]string{"builder/start"}, nil},
 	"recipes":              {[]string{"recipes/cuda", "recipes/finding", "recipes/requirements", "recipes/trust"}, []string{"github.com/hashicorp/hcl/", "github.com/zclconf/"}},
 	"recipes/finding":      {nil, nil},
@@ -46,6 +49,7 @@ var rooms = map[string]struct{ forge, owns []string }{
 	"signing/strictjson": {nil, nil},
 	"signing/signtest":   {nil, nil},
 	"signing/push":       {[]string{"recipes/registry"}, nil},
+	"signing/ambient":    {nil, nil},
 	"signing/publish":    {[]string{"signing", "signing/evidence", "signing/push", "signing/statement"}, nil},
 	"signing/statement":  {[]string{"recipes/finding", "recipes/lock"}, nil},
 	"builder/start":      {[]string{"recipes/cuda"}, nil},

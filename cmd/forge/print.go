@@ -16,9 +16,11 @@ import (
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/sbom/vuln"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/push"
 )
 
 // All of forge's output goes through this file. Its rules:
@@ -222,6 +224,8 @@ func reasonID(err error) string {
 		return not.ID()
 	case errors.As(err, &policy):
 		return "policy"
+	case pushID(err) != "":
+		return pushID(err)
 	case errors.As(err, &gone):
 		return "gone" // a locked file is served nowhere any more
 	case errors.As(err, &offline):
@@ -238,6 +242,29 @@ func reasonID(err error) string {
 		return data.ID
 	case errors.As(err, &claim):
 		return "claim" // a layer is not what the lock states
+	}
+	return ""
+}
+
+// pushID is why something could not be brought to a registry.
+func pushID(err error) string {
+	var (
+		denied   *registry.DeniedError
+		status   *push.StatusError
+		refused  *push.Error
+		mismatch *push.MismatchError
+	)
+	switch {
+	case errors.As(err, &mismatch):
+		return "digest-mismatch"
+	case errors.As(err, &denied), errors.As(err, &status) && (status.Code == 401 || status.Code == 403):
+		return evidence.Denied
+	case errors.As(err, &status) && status.Code == 404:
+		return evidence.NotFound
+	case errors.As(err, &status):
+		return evidence.Broken
+	case errors.As(err, &refused):
+		return evidence.Refused
 	}
 	return ""
 }

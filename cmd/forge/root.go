@@ -41,7 +41,9 @@ Debian package is locked by hash and turned into layers without being run.`,
 	root.SetErr(t.err)
 	root.AddCommand(
 		newInit(t), newFmt(t), newPlan(t), newLock(t), newFetch(t), newBuild(t),
-		newVerify(t), newExplain(t), newDiff(t), newSBOM(t), newScan(t), newReport(t), newPolicy(t), newCache(t), newDoctor(t), newVersion(t),
+		newPublish(t), newVerify(t), newPolicy(t),
+		newSBOM(t), newScan(t), newReport(t),
+		newExplain(t), newDiff(t), newCache(t), newDoctor(t), newVersion(t),
 	)
 	completeArguments(root)
 	for _, c := range root.Commands() {

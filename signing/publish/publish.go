@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type Order struct {
 	// and for each one of an index. It may be nil.
 	Statements func(*push.Document) ([]statement.Statement, error)
 	Signer     *signing.Signer // nil: nothing is signed
+	Older      bool            // cosign's older tags are written too
 }
 
 // Published says what was done.
@@ -84,11 +86,22 @@ func (p *Publisher) Publish(ctx context.Context, o Order) (*Published, error) {
 		if err := p.sign(ctx, o.Signer, t, out); err != nil {
 			return nil, err
 		}
+		if o.Older {
+			if err := p.signOlder(ctx, o.Signer, t, out); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for _, t := range targets {
 		p.step("verifying %s", t.image)
-		if err := p.verify(ctx, o.Signer, t); err != nil {
-			return nil, fmt.Errorf("reading back %s: %w", t.image, err)
+		formats := []signing.Formats{signing.BundlesOnly}
+		if o.Older {
+			formats = append(formats, signing.LegacyOnly)
+		}
+		for _, f := range formats {
+			if err := p.verify(ctx, o.Signer, t, f); err != nil {
+				return nil, fmt.Errorf("reading back %s: %w", t.image, err)
+			}
 		}
 	}
 	for _, tag := range o.Tags {
@@ -142,13 +155,13 @@ func (p *Publisher) targets(ctx context.Context, o Order) ([]target, error) {
 
 // sign signs and attaches what is not there yet, the signature after the attestations.
 func (p *Publisher) sign(ctx context.Context, signer *signing.Signer, t target, out *Published) error {
-	there, err := p.signed(ctx, signer, t)
+	there, err := p.signed(ctx, signer, t, signing.BundlesOnly)
 	if err != nil {
 		return fmt.Errorf("looking for what is signed of %s: %w", t.image, err)
 	}
 	var missing []written
 	for _, w := range t.statements {
-		if there[string(w.raw)] {
+		if there.has(w, signing.BundlesOnly) {
 			out.Kept = append(out.Kept, w.kind)
 			continue
 		}
@@ -180,16 +193,55 @@ func (p *Publisher) sign(ctx context.Context, signer *signing.Signer, t target, 
 	return nil
 }
 
-// signed are the statements that this signer has signed already, by their bytes.
-func (p *Publisher) signed(ctx context.Context, signer *signing.Signer, t target) (map[string]bool, error) {
-	policy := signer.Policy()
-	policy.Index = signing.IndexOnly
-	policy.Formats = signing.BundlesOnly
-	any := signing.Requirement{}
-	for _, w := range t.statements {
-		any.Types = append(any.Types, w.kind)
+// signOlder does the same with cosign's older tags.
+func (p *Publisher) signOlder(ctx context.Context, signer *signing.Signer, t target, out *Published) error {
+	there, err := p.signed(ctx, signer, t, signing.LegacyOnly)
+	if err != nil {
+		return fmt.Errorf("looking for what is signed of %s: %w", t.image, err)
 	}
-	policy.Statements = []signing.Requirement{any}
+	for _, w := range t.statements {
+		if there.has(w, signing.LegacyOnly) {
+			continue
+		}
+		p.step("signing %s of %s in the older format", w.kind, t.image)
+		var s *signing.Older
+		if w.kind == statement.TypeSignature {
+			s, err = signer.SignOlder(ctx, t.image)
+		} else {
+			s, err = signer.AttestOlder(ctx, w.raw)
+		}
+		if err != nil {
+			return err
+		}
+		layer := push.Layer{MediaType: s.MediaType, Content: s.Raw, Annotations: s.Annotations}
+		if err := p.Push.AddOlder(ctx, t.image, s.Suffix[1:], layer); err != nil {
+			return err
+		}
+		out.Signed = append(out.Signed, w.kind)
+	}
+	return nil
+}
+
+// present are verified statements.
+type present []signing.Statement
+
+// has looks for the very bytes. An older signature has a form of its own, which says no more
+// than which image it is about.
+func (there present) has(w written, f signing.Formats) bool {
+	return slices.ContainsFunc(there, func(s signing.Statement) bool {
+		return bytes.Equal(s.Payload, w.raw) || f == signing.LegacyOnly && s.Type == w.kind && w.kind == statement.TypeSignature
+	})
+}
+
+// signed are the statements that this signer has signed already.
+func (p *Publisher) signed(ctx context.Context, signer *signing.Signer, t target, f signing.Formats) (present, error) {
+	policy := signer.Policy()
+	policy.Index, policy.Formats = signing.IndexOnly, f
+	one := signing.Requirement{}
+	for _, w := range t.statements {
+		one.Types = append(one.Types, w.kind)
+	}
+	policy.Statements = []signing.Requirement{one}
 	v, err := p.read(ctx, t, policy)
 	var none *signing.NotVerifiedError
 	if errors.As(err, &none) {
@@ -198,17 +250,13 @@ func (p *Publisher) signed(ctx context.Context, signer *signing.Signer, t target
 	if err != nil {
 		return nil, err
 	}
-	there := map[string]bool{}
-	for _, s := range v.Statements() {
-		there[string(s.Payload)] = true
-	}
-	return there, nil
+	return v.Statements(), nil
 }
 
-// verify wants of each statement what a consumer would.
-func (p *Publisher) verify(ctx context.Context, signer *signing.Signer, t target) error {
+// verify wants of each statement what a consumer would, and that it is the one that was meant.
+func (p *Publisher) verify(ctx context.Context, signer *signing.Signer, t target, f signing.Formats) error {
 	policy := signer.Policy()
-	policy.Index = signing.IndexOnly // each image of an index is a target of its own
+	policy.Index, policy.Formats = signing.IndexOnly, f // each image of an index is a target of its own
 	for _, w := range t.statements {
 		policy.Statements = append(policy.Statements, signing.Requirement{Types: []string{w.kind}})
 	}
@@ -216,13 +264,9 @@ func (p *Publisher) verify(ctx context.Context, signer *signing.Signer, t target
 	if err != nil {
 		return err
 	}
-	there := map[string]bool{}
-	for _, s := range v.Statements() {
-		there[string(s.Payload)] = true
-	}
 	for _, w := range t.statements {
-		if !there[string(w.raw)] {
-			return fmt.Errorf("the statement %s that was signed now is not there", w.kind)
+		if !present(v.Statements()).has(w, f) {
+			return fmt.Errorf("the statement %s that is meant is not there", w.kind)
 		}
 	}
 	return nil

@@ -36,7 +36,7 @@ type place struct {
 	mu      sync.Mutex
 	left    int // requests until it is dead; -1: it lives
 	asked   int
-	uploads int // requests that bring blobs
+	uploads int             // requests that bring blobs
 	watch   name.Repository // the same by another road, which is never cut
 	policy  signing.Policy
 	image   signing.Image
@@ -189,6 +189,26 @@ func TestPublishSignsVerifiesAndThenTags(t *testing.T) {
 				t.Errorf("%+v, %v, %d uploads", again, err, p.uploads)
 			}
 		})
+	}
+}
+
+// Consumers that know no bundle find cosign's older tags; a second run adds nothing.
+func TestPublishWritesTheOlderTagsToo(t *testing.T) {
+	p := newPlace(t, signtest.Sloppy)
+	o := order(t, p, false)
+	o.Older = true
+	if _, err := publisher(t).Publish(background, o); err != nil {
+		t.Fatal(err)
+	}
+	p.policy.Formats = signing.LegacyOnly
+	p.mustBeSigned()
+	again, err := publisher(t).Publish(background, o)
+	if err != nil || len(again.Signed) != 0 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	sig, err := push.New(transport(t)).Older(background, o.To.Digest(o.Image.Digest.String()), "sig")
+	if err != nil || len(sig.Layers) != 1 {
+		t.Errorf("%v, %v", sig, err)
 	}
 }
 

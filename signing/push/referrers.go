@@ -171,21 +171,22 @@ func nextPage(where, link string) (string, error) {
 }
 
 // The older way to say something about an image: a tag beside it. Source: cosign, SIGNATURE_SPEC.
-var legacySuffixes = []string{"sig", "att", "sbom"}
+var olderSuffixes = []string{"sig", "att", "sbom"}
 
-var legacyForm = regexp.MustCompile(`^sha256-([0-9a-f]{64})\.(sig|att|sbom)$`)
+var olderForm = regexp.MustCompile(`^sha256-([0-9a-f]{64})\.(sig|att|sbom)$`)
 
-// legacyName takes the tag of an older signature apart.
-func legacyName(tag string) (digest, suffix string, ok bool) {
-	m := legacyForm.FindStringSubmatch(tag)
+// olderName takes the tag of an older signature apart.
+func olderName(tag string) (digest, suffix string, ok bool) {
+	m := olderForm.FindStringSubmatch(tag)
 	if m == nil {
 		return "", "", false
 	}
 	return "sha256:" + m[1], m[2], true
 }
 
-// Legacy brings the manifest of an older tag about an image, "sig" or "att"; nil: there is none.
-func (c *Client) Legacy(ctx context.Context, image name.Digest, suffix string) (*Document, error) {
+// Older brings the manifest of an older tag about an image, "sig", "att" or "sbom"; nil: there
+// is none.
+func (c *Client) Older(ctx context.Context, image name.Digest, suffix string) (*Document, error) {
 	raw, kind, err := c.manifest(ctx, entry{image.Context(), "pull", nil}, fallbackTag(image)+"."+suffix)
 	if IsMissing(err) {
 		return nil, nil

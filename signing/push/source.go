@@ -119,7 +119,7 @@ const refName = "org.opencontainers.image.ref.name"
 
 // said says whether an entry of a layout is an older tag about another (sha256-….sig).
 func said(d v1.Descriptor) bool {
-	_, _, ok := legacyName(d.Annotations[refName])
+	_, _, ok := olderName(d.Annotations[refName])
 	return ok
 }
 

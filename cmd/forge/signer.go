@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/signing"
+	"github.com/forge-build/forge/signing/ambient"
+)
+
+// signOptions say who signs. What a flag does not say, the recipe's sign block does.
+type signOptions struct {
+	key       string
+	identity  string
+	issuer    string
+	token     string
+	services  string
+	trustRoot string
+	legacy    bool
+	noSign    bool
+}
+
+func (o *signOptions) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.key, "key", "", "sign with this key: a file, or awskms://, azurekms://, gcpkms://, hashivault://")
+	f.StringVar(&o.identity, "identity", "", "sign as this identity (keyless); with --issuer")
+	f.StringVar(&o.issuer, "issuer", "", "who vouches for the identity, exactly")
+	f.StringVar(&o.token, "identity-token", "", "file of the identity token; else the pipeline's own, or SIGSTORE_ID_TOKEN")
+	f.StringVar(&o.services, "services", "", "signing config of a private Sigstore (file)")
+	f.StringVar(&o.trustRoot, "trusted-root", "", "file of the trust root by which signing services are judged")
+	f.BoolVar(&o.legacy, "legacy-signature", false, "write cosign's older tags too, for consumers that know no bundle")
+	f.BoolVar(&o.noSign, "no-sign", false, "push by digest and sign nothing; no tag is possible")
+}
+
+// over is what a recipe says, with what the flags say in its place. Paths of the recipe are
+// made relative to its folder.
+func (o signOptions) over(s *recipes.Sign, dir string) signOptions {
+	if s == nil {
+		return o
+	}
+	in := func(p string) string {
+		if p == "" {
+			return ""
+		}
+		return filepath.Join(dir, filepath.FromSlash(p))
+	}
+	if o.key == "" && o.identity == "" && o.issuer == "" {
+		o.identity, o.issuer, o.key = s.Identity, s.Issuer, s.Key
+		if scheme, _ := recipes.KeyService(s.Key); scheme == "" {
+			o.key = in(s.Key)
+		}
+	}
+	if o.services == "" {
+		o.services = in(s.Services)
+	}
+	if o.trustRoot == "" {
+		o.trustRoot = in(s.TrustRoot)
+	}
+	o.legacy = o.legacy || s.Legacy
+	return o
+}
+
+// signer makes what signs; nil with --no-sign.
+func (o signOptions) signer(ctx context.Context, t *terminal) (*signing.Signer, error) {
+	keyless := o.identity != "" || o.issuer != ""
+	switch {
+	case o.noSign && (o.key != "" || keyless || o.legacy):
+		return nil, usageError{errors.New("--no-sign and a signer contradict each other")}
+	case o.noSign:
+		return nil, nil
+	case o.key == "" && !keyless:
+		return nil, usageError{errors.New("nobody is named to sign: write a sign block into the recipe, give --key, or --identity with --issuer; --no-sign pushes by digest only")}
+	case o.key != "" && keyless:
+		return nil, usageError{errors.New("--key and --identity: an image has one signer")}
+	case keyless && (o.identity == "" || o.issuer == ""):
+		return nil, usageError{errors.New("--identity and --issuer belong together")}
+	}
+	with := signing.SignWith{Key: o.key, Passphrase: passphrase}
+	var err error
+	if o.services != "" {
+		if with.Services, err = signing.LoadServices(o.services, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	if keyless {
+		src := ambient.FromFile(o.token)
+		if o.token == "" {
+			if src, err = ambient.Find(ambient.Host{}); err != nil {
+				return nil, usageError{err}
+			}
+		}
+		with.Token, with.Expect = src.Token, signing.Identity{Name: o.identity, Issuer: o.issuer}
+		if o.services == "" {
+			with.Services = signing.Public
+		}
+		t.say("signing as %s, with the token of %s", o.identity, src.Name)
+	}
+	if o.trustRoot != "" {
+		if with.Root, err = signing.LoadRoot(o.trustRoot); err != nil {
+			return nil, err
+		}
+	}
+	return signing.NewSigner(ctx, with)
+}
+
+// passphrase is that of an encrypted key: of a variable, or typed in.
+func passphrase() ([]byte, error) {
+	for _, name := range []string{"FORGE_KEY_PASSPHRASE", "COSIGN_PASSWORD"} {
+		if v, ok := os.LookupEnv(name); ok {
+			return []byte(v), nil
+		}
+	}
+	fd := int(os.Stdin.Fd())
+	if !term.IsTerminal(fd) {
+		return nil, errors.New("the key is encrypted: set FORGE_KEY_PASSPHRASE (or COSIGN_PASSWORD), or run forge on a terminal")
+	}
+	fmt.Fprint(os.Stderr, "Passphrase of the key: ")
+	defer fmt.Fprintln(os.Stderr)
+	return term.ReadPassword(fd)
+}
