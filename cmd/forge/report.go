@@ -50,9 +50,22 @@ func (w *workshop) writeReport(b built, at siblings) (*report.Report, error) {
 		rep.Succeed(old)
 	case !errors.Is(err, fs.ErrNotExist):
 		w.t.say("%s: note: the report of the build before cannot be compared: %v", b.plan.Image.Name, err)
-		rep.Previous = &report.Previous{Problem: err.Error()}
+		rep.Previous = &report.Previous{Problem: withoutPath(err)}
 	}
 	return rep, saveReport(rep, at)
+}
+
+// withoutPath is what went wrong with a file, but not where on this machine it lies: a
+// report is for others.
+func withoutPath(err error) string {
+	var in *fs.PathError
+	if errors.As(err, &in) {
+		return in.Err.Error()
+	}
+	if cause := errors.Unwrap(err); cause != nil {
+		return cause.Error()
+	}
+	return err.Error()
 }
 
 func saveReport(rep *report.Report, at siblings) error {

@@ -11,12 +11,12 @@ import (
 
 // Changes is what differs between two images, the second as seen from the first.
 type Changes struct {
-	Layers   Shared         `json:"layers"`
+	Layers   Shared         `json:"layers,omitzero"`
 	New      []Package      `json:"new,omitempty"`     // packages that the first has not
 	Gone     []Package      `json:"gone,omitempty"`    // packages that the second has not
 	Changed  []Change       `json:"changed,omitempty"` // of packages that both have: versions
 	Licences []Change       `json:"licences,omitempty"`
-	Findings FindingChanges `json:"findings"`
+	Findings FindingChanges `json:"findings,omitzero"`
 }
 
 // Shared says which layers the second has from the first.
