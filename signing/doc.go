@@ -21,6 +21,9 @@
 //   - A hint in a bundle chooses no key, an annotation or list in a registry no statement.
 //   - With a trust root from a file nothing here opens a socket but the registry's reader.
 //
+// [VerifyFile] judges one bundle that lies in a file, about a file or a digest. [FetchRoot]
+// brings in a trust root through TUF; it alone asks a network for trust, when somebody asks.
+//
 // sigstore-go is used for all cryptography. Its envelope type is replaced by one that hands
 // out the statement's head alone, because the library unfolds a whole predicate in memory
 // before it has compared the signer's identity.

@@ -27,6 +27,7 @@ type entity struct {
 
 	cert    *x509.Certificate // nil: signed with a key
 	payload []byte            // what the signature is over, less the envelope's frame
+	sum     []byte            // sha256 of what it is over, where the bytes are not here
 	head    *head             // of a statement
 	simple  *simple           // of an older signature
 }
@@ -59,6 +60,9 @@ func (e *entity) HasInclusionProof() bool {
 
 // artifact is what the signature must be about, in the library's terms.
 func (e *entity) artifact() (verify.ArtifactPolicyOption, error) {
+	if e.sum != nil {
+		return verify.WithArtifactDigest("sha256", e.sum), nil
+	}
 	if e.head == nil { // the payload itself is what was signed
 		return verify.WithArtifact(bytes.NewReader(e.payload)), nil
 	}
@@ -153,16 +157,21 @@ func openBundle(raw []byte) (*entity, error) {
 		return nil, err
 	}
 	e := &entity{content: env, head: env.head, payload: dsseProto.GetPayload()}
+	return e, e.bundled(&b)
+}
+
+// bundled takes over what a bundle holds beside the signature.
+func (e *entity) bundled(b *bundle.Bundle) (err error) {
 	if e.material, err = b.VerificationContent(); err != nil {
-		return nil, err
+		return err
 	}
 	e.cert = e.material.Certificate()
 	if e.entries, err = b.TlogEntries(); err != nil {
-		return nil, err
+		return err
 	}
 	if e.times, err = b.Timestamps(); err != nil {
-		return nil, err
+		return err
 	}
 	e.version, err = b.Version()
-	return e, err
+	return err
 }

@@ -77,7 +77,7 @@ func runInit(t *terminal, o initOptions) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("writing the recipe: %w", err)
 	}
-	judge(t, o.output)
+	review(t, o.output)
 	t.say("wrote %s; next: forge lock %s", o.output, o.output)
 	return nil
 }
@@ -146,9 +146,9 @@ func readDraft(d *draft.Draft, path string) error {
 	return nil
 }
 
-// judge says at once what is wrong with a recipe that was just written: what it came
+// review says at once what is wrong with a recipe that was just written: what it came
 // from may ask for a stack that cannot exist, or its files may lie elsewhere.
-func judge(t *terminal, path string) {
+func review(t *terminal, path string) {
 	var d *recipes.Diagnostics
 	if _, err := loadRecipe(path, nil); errors.As(err, &d) {
 		t.say("the recipe says what was asked for, which needs a change:")

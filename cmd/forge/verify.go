@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +14,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
-	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
 )
@@ -37,14 +37,17 @@ type expectation struct {
 
 type verifyOptions struct {
 	expectation
-	offline bool
-	timeout time.Duration
+	trust    string // a trust policy file
+	all      string // a list of images
+	parallel int
+	offline  bool
+	timeout  time.Duration
 }
 
 func newVerify(t *terminal) *cobra.Command {
 	var o verifyOptions
 	c := &cobra.Command{
-		Use:   "verify IMAGE",
+		Use:   "verify IMAGE|--all LIST",
 		Short: "Say whether an image is what somebody you name has signed",
 		Long: `Verify asks a registry once what IMAGE is, judges everything that was signed
 about it, and prints repository@digest, exactly what it verified, so that
@@ -56,30 +59,67 @@ an OCI layout; then nothing but files is read.
 Who must have signed is always named: an identity with its issuer, or a key.
 Sigstore bundles and cosign's older signatures count alike. A signature by
 cosign in its newer format names no repository; --unsafe-unnamed accepts it.
+
+--policy judges by a trust policy instead, which says more: who, what must be
+there, what it must say, how old it may be (docs/trust-policy.md). --all judges
+each image of a list, one a line or Kubernetes manifests, - for standard input,
+and prints those that hold.
+
 The kinds that --require knows are ` + strings.Join(signing.Kinds(), ", ") + `,
 or a full predicate type.`,
 		Example: `  forge verify --key team.pub registry.example/team/train:1
   forge verify --trusted-root root.json --issuer https://accounts.example \
     --identity release@example.org --require sbom,provenance registry.example/team/train:1
-  forge verify --offline --key team.pub oci:dist/train`,
-		Args: exactly("IMAGE"),
-		RunE: func(c *cobra.Command, args []string) error { return runVerify(c.Context(), t, o, args[0]) },
+  forge verify --offline --key team.pub oci:dist/train
+  forge verify --policy trust.hcl registry.example/team/train:1
+  kubectl get pods -A -o yaml | forge verify --policy trust.hcl --all -`,
+		Args: func(c *cobra.Command, args []string) error {
+			if o.all != "" {
+				return exactly()(c, args)
+			}
+			return exactly("IMAGE")(c, args)
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.either(c); err != nil {
+				return err
+			}
+			if o.all != "" {
+				return runVerifyAll(c.Context(), t, o)
+			}
+			return runVerify(c.Context(), t, o, args[0])
+		},
 	}
 	o.expectation.flags(c)
-	c.Flags().BoolVar(&o.offline, "offline", false, "refuse to open a connection: IMAGE must be a layout")
-	c.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long a registry may take for everything")
+	o.reading(c)
+	c.Flags().StringVar(&o.all, "all", "", "file of a list of images, or - for standard input")
+	c.Flags().IntVar(&o.parallel, "parallel", 8, "with --all: how many images at once")
 	return c
+}
+
+// reading adds the flags that say by what, and how, an image is read.
+func (o *verifyOptions) reading(c *cobra.Command) {
+	c.Flags().StringVar(&o.trust, "policy", "", "file of a trust policy, instead of flags that say who")
+	c.Flags().BoolVar(&o.offline, "offline", false, "refuse to open a connection: IMAGE must be a layout")
+	c.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long a registry may take for everything about one image")
+}
+
+// either refuses flags beside a trust policy that would say something else.
+func (o *verifyOptions) either(c *cobra.Command) error {
+	if o.trust == "" {
+		return nil
+	}
+	for _, name := range []string{"identity", "identity-regexp", "issuer", "claim", "key", "trusted-root", "require", "attestations-only", "unsafe-unnamed", "format", "index-only", "logs", "times", "proof"} {
+		if c.Flags().Changed(name) {
+			return usageError{fmt.Errorf("--policy says what is expected; --%s would say it again", name)}
+		}
+	}
+	return nil
 }
 
 // flags adds the flags that say what is expected.
 func (e *expectation) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringArrayVar(&e.identities, "identity", nil, "exact name in the signer's certificate: e-mail address or URI; with --issuer (repeatable)")
-	f.StringArrayVar(&e.patterns, "identity-regexp", nil, "pattern that must match the whole name; with --issuer (repeatable)")
-	f.StringVar(&e.issuer, "issuer", "", "exact issuer of the signer's identity token")
-	f.StringToStringVar(&e.claims, "claim", nil, "NAME=VALUE that the certificate must hold, such as sourceRepositoryRef=refs/heads/main")
-	f.StringArrayVar(&e.keys, "key", nil, "file of a public key that may have signed (repeatable)")
-	f.StringVar(&e.root, "trusted-root", "", "file of the trust root: certificate authorities, logs, time-stamp authorities")
+	e.who(c)
 	f.StringSliceVar(&e.require, "require", nil, "kinds of statements that must be there besides the signature")
 	f.BoolVar(&e.attestationsOnly, "attestations-only", false, "do not want a signature, only what --require says")
 	f.StringArrayVar(&e.repositories, "repository", nil, "name under which it may have been signed besides its own: a mirror's origin, a layout's name")
@@ -89,6 +129,17 @@ func (e *expectation) flags(c *cobra.Command) {
 	f.IntVar(&e.log, "logs", 0, "transparency logs that must hold the signature (1 for identities)")
 	f.IntVar(&e.times, "times", 0, "confirmed times that a signature must have (1 for identities)")
 	f.BoolVar(&e.proof, "proof", false, "want a log's proof of inclusion, not its promise")
+}
+
+// who adds the flags that say who must have signed.
+func (e *expectation) who(c *cobra.Command) {
+	f := c.Flags()
+	f.StringArrayVar(&e.identities, "identity", nil, "exact name in the signer's certificate: e-mail address or URI; with --issuer (repeatable)")
+	f.StringArrayVar(&e.patterns, "identity-regexp", nil, "pattern that must match the whole name; with --issuer (repeatable)")
+	f.StringVar(&e.issuer, "issuer", "", "exact issuer of the signer's identity token")
+	f.StringToStringVar(&e.claims, "claim", nil, "NAME=VALUE that the certificate must hold, such as sourceRepositoryRef=refs/heads/main")
+	f.StringArrayVar(&e.keys, "key", nil, "file of a public key that may have signed (repeatable)")
+	f.StringVar(&e.root, "trusted-root", "", "file of the trust root: certificate authorities, logs, time-stamp authorities")
 }
 
 // policy turns flags into a policy, which is judged here: before any connection.
@@ -117,6 +168,16 @@ func (e *expectation) policy() (signing.Policy, error) {
 			return p, err
 		}
 		p.Keys = append(p.Keys, k)
+	}
+	if e.root == "" && len(p.Identities) > 0 { // the root that forge keeps, if it keeps one
+		path, err := keptRoot()
+		if err != nil {
+			return p, err
+		}
+		if _, err := os.Lstat(path); err != nil {
+			return p, hinted{usageError{errors.New("identities can only be judged with a trust root, and none is kept")}, "--trusted-root names one, forge trust init keeps one"}
+		}
+		e.root = path
 	}
 	if e.root != "" {
 		var err error
@@ -148,35 +209,35 @@ func (e *expectation) statements(p *signing.Policy) error {
 }
 
 func runVerify(ctx context.Context, t *terminal, o verifyOptions, ref string) error {
-	p, err := o.policy()
-	if err != nil {
-		return err
-	}
-	ctx, stop := context.WithTimeout(ctx, o.timeout)
-	defer stop()
-	src, image, shown, err := locate(ctx, ref, o.offline)
-	if err != nil {
-		return err
-	}
-	if c, ok := src.(interface{ Close() error }); ok {
-		defer c.Close() // of a folder that was only read
-	}
-	v, err := signing.Verify(ctx, src, image, p)
+	v, err := newVerifier(o)
 	if err != nil {
 		return t.unverified(err)
 	}
-	if t.json {
-		return t.document(v)
+	shown, accepted, verified, err := v.judge(ctx, o, ref)
+	if err != nil {
+		return t.unverified(err)
 	}
-	if n := len(v.Rejected()); n > 0 {
-		t.say("%d candidate(s) beside %s do not count; --json lists them", n, shown)
+	if t.json && accepted != nil {
+		return t.document(accepted)
+	}
+	if t.json {
+		return t.document(verified)
+	}
+	rejected := 0
+	if accepted != nil {
+		rejected = len(accepted.Rejected)
+	} else {
+		rejected = len(verified.Rejected())
+	}
+	if rejected > 0 {
+		t.say("%d candidate(s) beside %s do not count; --json lists them", rejected, shown)
 	}
 	t.result("%s", shown)
 	return nil
 }
 
 // locate finds where an image is and asks once what it is. shown is how it is printed.
-func locate(ctx context.Context, ref string, offline bool) (src evidence.Source, image signing.Image, shown string, err error) {
+func locate(ctx context.Context, client http.RoundTripper, ref string, offline bool) (src evidence.Source, image signing.Image, shown string, err error) {
 	if dir, ok := strings.CutPrefix(ref, "oci:"); ok {
 		return locateLayout(dir)
 	}
@@ -186,10 +247,6 @@ func locate(ctx context.Context, ref string, offline bool) (src evidence.Source,
 	}
 	if offline {
 		return nil, image, "", usageError{fmt.Errorf("image %q: --offline opens no connection; an OCI layout (oci:FOLDER) can be verified", ref)}
-	}
-	client, err := registry.Transport(os.Getenv("FORGE_CA_FILE"))
-	if err != nil {
-		return nil, image, "", err
 	}
 	repo := parsed.Context()
 	reg, err := evidence.OpenRegistry(ctx, client, repo)

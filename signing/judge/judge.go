@@ -2,6 +2,7 @@ package judge
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -40,6 +41,11 @@ type Case struct {
 	Now        time.Time
 }
 
+// SignatureOnly is the rule's part that an index must fulfil whose images fulfil the rest.
+func SignatureOnly(r *trust.Rule) *trust.Rule {
+	return &trust.Rule{Name: r.Name, SignedBy: r.SignedBy, Signatures: r.Signatures, MaxAge: r.MaxAge, Since: r.Since}
+}
+
 // Status says what became of a check.
 type Status string
 
@@ -73,7 +79,7 @@ type judgement struct {
 // Judge gives the table. The image is taken when no row of it failed.
 func Judge(c Case) []Check {
 	j := &judgement{Case: c}
-	j.age()
+	j.signers()
 	if c.Rule.SBOM != nil {
 		j.sbom()
 	}
@@ -127,49 +133,77 @@ func (j *judgement) missing(id string, signers []string, types ...string) {
 	j.failed(id, nil, fmt.Sprintf("a statement %s by %s", strings.Join(types, " or "), strings.Join(signers, " or ")), "nothing")
 }
 
-// age judges when the image was signed: by as many signers as the rule asks for.
-func (j *judgement) age() {
+// signers judges by whom the image was signed, and when: by as many as the rule asks for,
+// each counted once.
+func (j *judgement) signers() {
 	r := j.Rule
-	if r.MaxAge == 0 && r.Since.IsZero() {
-		return
-	}
-	expected := ""
-	if r.MaxAge > 0 {
-		expected = "signed within " + days(r.MaxAge)
-	}
-	if !r.Since.IsZero() {
-		expected = strings.TrimPrefix(expected+", signed since "+r.Since.Format(time.DateOnly), ", ")
-	}
-	fresh := map[string]bool{}
+	n := max(1, r.Signatures)
+	signed, fresh := map[string]bool{}, map[string]bool{}
 	found := "no signature"
 	var last *Statement
 	for _, s := range j.of(r.SignedBy, TypeSignature) {
-		switch {
-		case s.Time.IsZero():
-			found = "a signature whose time nobody proves"
-		case s.Time.After(j.Now.Add(skew)):
-			found = "a signature of the future: " + s.Time.UTC().Format(time.RFC3339)
-		case r.MaxAge > 0 && j.Now.Sub(s.Time) > r.MaxAge, s.Time.Before(r.Since):
-			found = "signed " + s.Time.UTC().Format(time.RFC3339)
-		default:
-			if last == nil {
-				last = s
+		old := j.old(s)
+		for _, name := range s.Signers {
+			if slices.Contains(r.SignedBy, name) {
+				signed[name] = true
+				fresh[name] = fresh[name] || old == ""
 			}
-			for _, n := range s.Signers {
-				if slices.Contains(r.SignedBy, n) {
-					fresh[n] = true
-				}
-			}
+		}
+		if old != "" {
+			found = old
+		} else if last == nil {
+			last = s
 		}
 	}
-	if len(fresh) < max(1, r.Signatures) {
+	who := fmt.Sprintf("a signature by %s", strings.Join(r.SignedBy, " or "))
+	if n > 1 {
+		who = fmt.Sprintf("signatures by %d of %s", n, strings.Join(r.SignedBy, ", "))
+	}
+	if len(signed) < n {
+		j.failed("signature", nil, who, "%s", or(strings.Join(sortedKeys(signed), ", "), "none that counts"))
+		return
+	}
+	j.done("signature", last, "by %s", strings.Join(sortedKeys(signed), ", "))
+	if r.MaxAge == 0 && r.Since.IsZero() {
+		return
+	}
+	maps.DeleteFunc(fresh, func(_ string, is bool) bool { return !is })
+	if len(fresh) < n {
 		if len(fresh) > 0 {
-			found = fmt.Sprintf("%d of %d signers: %s", len(fresh), r.Signatures, found)
+			found = fmt.Sprintf("%d of %d signers: %s", len(fresh), n, found)
 		}
-		j.failed("age", nil, expected, "%s", found)
+		j.failed("age", nil, j.young(), "%s", found)
 		return
 	}
 	j.done("age", last, "signed %s", last.Time.UTC().Format(time.RFC3339))
+}
+
+// old says why a signature is too old for the rule, or has no age; "": it is not.
+func (j *judgement) old(s *Statement) string {
+	r := j.Rule
+	switch {
+	case r.MaxAge == 0 && r.Since.IsZero():
+		return ""
+	case s.Time.IsZero():
+		return "a signature whose time nobody proves"
+	case s.Time.After(j.Now.Add(skew)):
+		return "a signature of the future: " + s.Time.UTC().Format(time.RFC3339)
+	case r.MaxAge > 0 && j.Now.Sub(s.Time) > r.MaxAge, s.Time.Before(r.Since):
+		return "signed " + s.Time.UTC().Format(time.RFC3339)
+	}
+	return ""
+}
+
+// young writes how old a signature may be.
+func (j *judgement) young() string {
+	var parts []string
+	if j.Rule.MaxAge > 0 {
+		parts = append(parts, "signed within "+days(j.Rule.MaxAge))
+	}
+	if !j.Rule.Since.IsZero() {
+		parts = append(parts, "signed since "+j.Rule.Since.Format(time.DateOnly))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // days writes a length of time as a policy does.

@@ -3,6 +3,7 @@ package judge
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,12 @@ func failure(checks []Check) string {
 func expect(t *testing.T, c Case, want string) {
 	t.Helper()
 	c.Digest, c.Now = digest, now
+	if len(c.Rule.SignedBy) == 0 { // the test is about another statement
+		rule := *c.Rule
+		rule.SignedBy = []string{"ci"}
+		c.Rule = &rule
+		c.Statements = append(slices.Clone(c.Statements), said(TypeSignature, "{}"))
+	}
 	checks := Judge(c)
 	if got := failure(checks); want == "" && got != "" || !strings.Contains(got, want) {
 		t.Errorf("got %q, want %q in\n%+v", got, want, checks)
@@ -278,8 +285,8 @@ func TestAProvenanceIsOfThisRecipeAndBuilder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { expect(t, Case{Rule: rule, Statements: row.statements}, row.want) })
 	}
-	bare := &trust.Rule{Provenance: &trust.Provenance{SignedBy: []string{"ci"}}}
-	if d := cmp.Diff([]string{"done provenance", "skipped builder", "skipped recipe", "skipped lock"}, rows(Judge(Case{Rule: bare, Digest: digest, Now: now, Statements: []Statement{slsa(same)}}))); d != "" {
+	bare := &trust.Rule{SignedBy: []string{"ci"}, Provenance: &trust.Provenance{SignedBy: []string{"ci"}}}
+	if d := cmp.Diff([]string{"failed signature", "done provenance", "skipped builder", "skipped recipe", "skipped lock"}, rows(Judge(Case{Rule: bare, Digest: digest, Now: now, Statements: []Statement{slsa(same)}}))); d != "" {
 		t.Error(d)
 	}
 }
@@ -329,8 +336,9 @@ func TestASignatureHasAnAge(t *testing.T) {
 		"an old one beside a new one": {rule, []Statement{signed(91*day, "a"), signed(day, "b")}, ""},
 		"two of two":                  {&two, []Statement{signed(day, "a"), signed(2*day, "b")}, ""},
 		"one of two is old":           {&two, []Statement{signed(day, "a"), signed(91*day, "b")}, "1 of 2 signers"},
-		"one counted twice":           {&two, []Statement{signed(day, "a"), signed(2*day, "a")}, "1 of 2 signers"},
-		"an SBOM is no signature":     {rule, []Statement{{Type: TypeSPDX, Signers: []string{"a"}, Time: now}}, "no signature"},
+		"one counted twice":           {&two, []Statement{signed(day, "a"), signed(2*day, "a")}, "signature: expected signatures by 2 of a, b, found a"},
+		"an SBOM is no signature":     {rule, []Statement{{Type: TypeSPDX, Signers: []string{"a"}, Time: now}}, "signature: expected a signature by a or b, found none that counts"},
+		"nothing":                     {rule, nil, "found none that counts"},
 	} {
 		t.Run(name, func(t *testing.T) { expect(t, Case{Rule: row.rule, Statements: row.statements}, row.want) })
 	}
@@ -342,7 +350,7 @@ func FuzzPredicates(f *testing.F) {
 		vulns(day, `{"matches":[{"vulnerability":{"id":"CVE-1","severity":"Low"}}]}`), string(slsa(same).Predicate), `{"result":"PASSED","passedTests":["a"]}`, `{}`, `[]`, `null`} {
 		f.Add([]byte(s))
 	}
-	rule := &trust.Rule{SBOM: &trust.SBOM{SignedBy: []string{"ci"}}, Scan: &trust.Scan{SignedBy: []string{"ci"}, MaxAge: 7 * day, Limit: "high"},
+	rule := &trust.Rule{SignedBy: []string{"ci"}, SBOM: &trust.SBOM{SignedBy: []string{"ci"}}, Scan: &trust.Scan{SignedBy: []string{"ci"}, MaxAge: 7 * day, Limit: "high"},
 		Provenance: &trust.Provenance{SignedBy: []string{"ci"}}, Tests: &trust.Tests{SignedBy: []string{"ci"}}}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var statements []Statement

@@ -404,3 +404,27 @@ func or(a, b string) string {
 	}
 	return b
 }
+
+// ScanIsFresh says whether a signed scan does as to its age and form, so that none need be
+// made anew.
+func ScanIsFresh(c Case) bool {
+	j := &judgement{Case: c}
+	j.Rescan = nil
+	j.scan()
+	return len(j.checks) > 0 && j.checks[0].ID == "scan" && j.checks[0].Status == Done
+}
+
+// SBOMOf is the SBOM in which to search anew: the newest that the rule's signers made and that
+// can be read.
+func SBOMOf(c Case) *Statement {
+	if c.Rule.SBOM == nil {
+		return nil
+	}
+	j := &judgement{Case: c}
+	for _, s := range j.of(c.Rule.SBOM.SignedBy, TypeSPDX, TypeCycloneDX) {
+		if b, err := readBill(s.Type, s.Predicate); err == nil && b.packages > 0 {
+			return s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/forge-build/forge/signing"
+)
+
+type attestationOptions struct {
+	verifyOptions
+	kind      string
+	statement bool
+}
+
+func newAttestation(t *terminal) *cobra.Command {
+	var o attestationOptions
+	c := &cobra.Command{
+		Use:   "attestation IMAGE --type KIND",
+		Short: "Print a verified statement about an image",
+		Long: `Attestation verifies an image as verify does, and prints the newest statement
+of a kind that holds: the document alone, an SBOM for example, or with --statement
+the whole in-toto statement that was signed. What nobody you name has signed is
+not printed.
+
+The kinds are ` + strings.Join(signing.Kinds(), ", ") + `,
+or a full predicate type.`,
+		Example: `  forge attestation --key team.pub --type spdx registry.example/team/train:1 > train.spdx.json
+  forge attestation --policy trust.hcl --type provenance registry.example/team/train:1`,
+		Args: exactly("IMAGE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.either(c); err != nil {
+				return err
+			}
+			return runAttestation(c.Context(), t, o, args[0])
+		},
+	}
+	o.expectation.flags(c)
+	o.reading(c)
+	c.Flags().StringVar(&o.kind, "type", "", "the kind of statement")
+	c.Flags().BoolVar(&o.statement, "statement", false, "print the whole statement: subject, type and document")
+	return c
+}
+
+func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref string) error {
+	types := signing.Types(o.kind)
+	if types == nil {
+		return usageError{fmt.Errorf("--type %q is no kind of statement; known are %s, or a full predicate type", o.kind, strings.Join(signing.Kinds(), ", "))}
+	}
+	if o.trust == "" { // else the policy's rule says what must be there
+		o.require = append(o.require, o.kind)
+		o.attestationsOnly = true
+	}
+	v, err := newVerifier(o.verifyOptions)
+	if err != nil {
+		return t.unverified(err)
+	}
+	_, accepted, verified, err := v.judge(ctx, o.verifyOptions, ref)
+	if err != nil {
+		return t.unverified(err)
+	}
+	statements := []signing.Statement{}
+	image := ref
+	if accepted != nil {
+		statements, image = accepted.Statements, accepted.Image
+	} else {
+		statements, image = verified.Statements(), verified.Image().String()
+	}
+	s := newest(statements, types)
+	if s == nil {
+		return &signing.NotVerifiedError{Image: image, Checks: []signing.Check{{ID: signing.CheckPresent, Status: signing.Failed, Expected: strings.Join(types, " or "), Found: "none by whom the policy names for it"}}}
+	}
+	t.say("%s of %s by %s", s.Type, s.Subject, s.Signer)
+	document := []byte(s.Predicate)
+	if o.statement || len(document) == 0 {
+		document = s.Payload
+	}
+	_, err = t.out.Write(append(document, '\n'))
+	return err
+}
+
+// newest is the newest statement of some types, or nil.
+func newest(statements []signing.Statement, types []string) *signing.Statement {
+	var out *signing.Statement
+	for _, want := range types {
+		for i := range statements {
+			if s := &statements[i]; s.Type == want && (out == nil || s.Time.After(out.Time)) {
+				out = s
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/forge-build/forge/builder"
+)
+
+// hinted is an error with what to try.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+func (h hinted) Hint() string  { return h.hint }
+
+// readUpTo reads a regular file, or standard input for -, of at most limit bytes.
+func readUpTo(path string, limit int64) ([]byte, error) {
+	var in io.Reader = os.Stdin
+	if path != "-" {
+		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold it up
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+			return nil, errors.Join(errors.New("it is not a regular file"), err)
+		}
+		in = f
+	}
+	raw, err := io.ReadAll(io.LimitReader(in, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("it is larger than %d bytes", limit)
+	}
+	return raw, err
+}
+
+// readSmall reads a file of the size that keys, roots and policies have.
+func readSmall(path string) ([]byte, error) { return readUpTo(path, 4<<20) }
+
+// writeWhole writes a file whole or not at all.
+func writeWhole(path string, data []byte) error {
+	return builder.WriteFile(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}

@@ -1,0 +1,512 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/signing"
+	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
+)
+
+// said is what a run of forge says, and its exit code.
+type said struct {
+	out, err string
+	code     int
+}
+
+// runs runs forge in this process, as Main does.
+func runs(t *testing.T, args ...string) said {
+	t.Helper()
+	var out, messages bytes.Buffer
+	term := &terminal{out: &out, err: &messages, width: 200}
+	root := newRoot(term)
+	root.SetArgs(args)
+	err := root.ExecuteContext(t.Context())
+	code := exitOK
+	if err != nil {
+		term.failure(err)
+		code = exitCode(err)
+	}
+	return said{out.String(), messages.String(), code}
+}
+
+// expects runs forge and compares the exit code and a part of what it says.
+func expects(t *testing.T, code int, part string, args ...string) said {
+	t.Helper()
+	s := runs(t, args...)
+	if s.code != code || !strings.Contains(s.out+s.err, part) {
+		t.Errorf("forge %s: exit %d, want %d with %q:\n%s%s", strings.Join(args, " "), s.code, code, part, s.out, s.err)
+	}
+	if code != exitOK && s.out != "" && !strings.Contains(strings.Join(args, " "), "--all") {
+		t.Errorf("forge %s failed and printed a result: %s", strings.Join(args, " "), s.out)
+	}
+	return s
+}
+
+// world is a registry, a folder for policies, and keys that sign.
+type world struct {
+	t    *testing.T
+	host string
+	dir  string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	return &world{t, signtest.Registry(t, signtest.Kinds()[0]), t.TempDir()}
+}
+
+// key makes a key pair; the public half lies in the policies' folder under its name.
+func (w *world) key(name string) *signing.Signer {
+	w.t.Helper()
+	private, public := signtest.Key(w.t)
+	raw, err := os.ReadFile(public)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.write(name+".pub", string(raw))
+	s, err := signing.NewSigner(w.t.Context(), signing.SignWith{Key: private})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+func (w *world) write(name, text string) string {
+	w.t.Helper()
+	path := filepath.Join(w.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	return path
+}
+
+// sign signs a statement about an image and lays it beside.
+func (w *world) sign(s *signing.Signer, image name.Digest, st statement.Statement) {
+	w.t.Helper()
+	raw, err := st.Write(statement.Image{Repository: image.Context().Name(), Digest: image.DigestStr()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	signed, err := s.Sign(w.t.Context(), raw)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	signtest.Attach(w.t, image, signed.Bundle)
+}
+
+func (w *world) push(path, tag string) name.Digest {
+	w.t.Helper()
+	return signtest.Push(w.t, signtest.Repository(w.t, w.host, path), tag, signtest.Image(w.t))
+}
+
+const (
+	recipeSum = "1111111111111111111111111111111111111111111111111111111111111111"
+	lockSum   = "2222222222222222222222222222222222222222222222222222222222222222"
+)
+
+// allOf are the statements that forge makes of an image, its scan being of an age.
+func allOf(t *testing.T, image name.Digest, age time.Duration, findings ...finding.Judged) []statement.Statement {
+	t.Helper()
+	at := time.Now().Add(-age).UTC()
+	d := &finding.Document{Version: finding.Format, Packages: 1, Judged: at, Database: &finding.Database{Built: at.Add(-time.Hour), Schema: "v6", Digest: lockSum}}
+	d.Findings = findings
+	scan, err := statement.Vulns(statement.Scanner{URI: "pkg:golang/github.com/anchore/grype@v0.121.0", Version: "v0.121.0"}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spdx := fmt.Sprintf(`{"spdxVersion":"SPDX-2.3","packages":[{"SPDXID":"SPDXRef-i","versionInfo":%q},{"SPDXID":"SPDXRef-t","name":"torch","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:pypi/torch@2.9.1"}]}],"documentDescribes":["SPDXRef-i"]}`, image.DigestStr())
+	l := &lock.Image{Platform: "linux/amd64", Derived: lock.Derived{CUDA: "12.8", Driver: "525.60.13", SM: []string{"8.0"}}, Debian: &lock.Debian{Archives: []lock.Archive{{Name: "debian", Suite: "trixie", InRelease: recipeSum}}}}
+	recipe := statement.File{Name: "recipe.hcl", SHA256: recipeSum}
+	return []statement.Statement{statement.Signature(), statement.SPDX([]byte(spdx)), scan, statement.Tests(recipe, []string{"imports"}, nil), statement.Facts(l),
+		statement.Provenance(statement.Build{Image: "train", Recipe: recipe, Lock: statement.File{Name: "recipe.lock.json", SHA256: lockSum}, Locked: l, Base: "debian trixie", Version: "v1.0.0"})}
+}
+
+// policy is a trust policy that asks for everything.
+func (w *world) policy(name string, change func(string) string) string {
+	text := fmt.Sprintf(`
+signer "ci" { key = "ci.pub" }
+signer "other" { key = "other.pub" }
+images "all" {
+  repositories = ["%[1]s/ml/*"]
+  mirrors      = { "%[1]s/mirror/*" = "%[1]s/ml/*" }
+  signed_by    = ["ci", "other"]
+  bases        = ["debian trixie"]
+  driver       = ">= 535.1"
+  minimum_versions = { torch = "2.9" }
+  sbom {}
+  provenance {
+    builders = ["https://github.com/forge-build/forge@v1.0.0/local"]
+    recipes  = ["sha256:%[2]s"]
+    locks    = ["sha256:%[3]s"]
+  }
+  scan {
+    max_age = "7 days"
+    limit   = "high"
+  }
+  tests {}
+}
+`, w.host, recipeSum, lockSum)
+	return w.write(name+".hcl", change(text))
+}
+
+func asItIs(s string) string { return s }
+
+func instead(pairs ...string) func(string) string { return strings.NewReplacer(pairs...).Replace }
+
+func TestATrustPolicyIsWhatAnImageMustFulfil(t *testing.T) {
+	w := newWorld(t)
+	ci, other := w.key("ci"), w.key("other")
+	image := w.push("ml/train", "1")
+	for _, s := range allOf(t, image, 24*time.Hour) {
+		w.sign(ci, image, s)
+	}
+	tagged := w.host + "/ml/train:1"
+	s := expects(t, 0, image.String(), "verify", "--policy", w.policy("good", asItIs), tagged)
+	if s.out != image.String()+"\n" {
+		t.Errorf("standard output is %q", s.out)
+	}
+	expects(t, 0, `"rule": "all"`, "verify", "--json", "--policy", w.policy("good", asItIs), tagged)
+
+	high := finding.Judged{Finding: finding.Finding{ID: "CVE-2099-1", Severity: finding.High}}
+	found := w.push("ml/found", "1")
+	for _, s := range allOf(t, found, time.Hour, high) {
+		w.sign(ci, found, s)
+	}
+	stale := w.push("ml/stale", "1")
+	for _, s := range allOf(t, stale, 8*24*time.Hour) {
+		w.sign(ci, stale, s)
+	}
+	bare := w.push("ml/bare", "1")
+	w.sign(ci, bare, statement.Signature())
+	unsigned := w.push("ml/unsigned", "1")
+	onlySBOM := w.push("ml/sbom", "1")
+	w.sign(ci, onlySBOM, allOf(t, onlySBOM, 0)[1])
+	foreign := w.push("ml/foreign", "1")
+	for _, s := range allOf(t, foreign, time.Hour) {
+		w.sign(w.key("stranger"), foreign, s)
+	}
+	for name, row := range map[string]struct {
+		ref, part string
+		change    func(string) string
+	}{
+		"another recipe":           {tagged, "recipe     expected sha256:3333", instead(recipeSum, strings.Repeat("3", 64))},
+		"another lock":             {tagged, "lock       expected", instead(lockSum, strings.Repeat("3", 64))},
+		"another builder":          {tagged, "builder    expected", instead("forge@v1.0.0/local", "forge@v2.0.0/local")},
+		"another base":             {tagged, "base       expected debian bookworm, found debian trixie", instead("debian trixie", "debian bookworm")},
+		"an older driver":          {tagged, "needs driver 525.60.13 or newer", instead("535.1", "470.1")},
+		"a newer torch":            {tagged, "expected torch 2.10 or newer, found torch 2.9.1", instead(`"2.9"`, `"2.10"`)},
+		"two signers":              {tagged, "signatures by 2 of ci, other, found ci", instead(`sbom {}`, "signatures = 2\n  sbom {}")},
+		"an age that nobody knows": {tagged, "trust root", instead(`sbom {}`, "max_age = \"1 days\"\n  sbom {}")},
+		"no rule":                  {w.host + "/elsewhere/train:1", "", asItIs},
+		"A27 a finding":            {found.String(), "CVE-2099-1", asItIs},
+		"A27 a stale scan":         {stale.String(), "8 days ago", asItIs},
+		"only a signature":         {bare.String(), "https://spdx.dev/Document", asItIs},
+		"nothing":                  {unsigned.String(), "nothing", asItIs},
+		"A3 only an SBOM":          {onlySBOM.String(), "https://sigstore.dev/cosign/sign/v1", asItIs},
+		"another key":              {foreign.String(), "signature", asItIs},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code := exitUnverified
+			switch name {
+			case "no rule":
+				code = exitFailure // the registry does not have it
+			case "an age that nobody knows":
+				code = exitRecipe // without a root no time can be judged
+			}
+			expects(t, code, row.part, "verify", "--policy", w.policy("changed", row.change), row.ref)
+		})
+	}
+	w.sign(other, image, statement.Signature())
+	expects(t, 0, image.String(), "verify", "--policy", w.policy("two", instead(`sbom {}`, "signatures = 2\n  sbom {}")), tagged)
+	expects(t, 2, "--key would say it again", "verify", "--policy", w.policy("good", asItIs), "--key", filepath.Join(w.dir, "ci.pub"), tagged)
+}
+
+// A2: the same image and statements elsewhere count only where the policy says that it is a mirror.
+func TestAMirrorIsOneOnlyIfThePolicySaysSo(t *testing.T) {
+	w := newWorld(t)
+	ci := w.key("ci")
+	w.key("other")
+	img := signtest.Image(t)
+	image := signtest.Push(t, signtest.Repository(t, w.host, "ml/train"), "1", img)
+	mirror := signtest.Push(t, signtest.Repository(t, w.host, "mirror/train"), "1", img)
+	copied := signtest.Push(t, signtest.Repository(t, w.host, "ml/copied"), "1", img)
+	for _, st := range allOf(t, image, time.Hour) {
+		raw, err := st.Write(statement.Image{Repository: image.Context().Name(), Digest: image.DigestStr()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := ci.Sign(t.Context(), raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, place := range []name.Digest{image, mirror, copied} {
+			signtest.Attach(t, place, signed.Bundle)
+		}
+	}
+	policy := w.policy("p", asItIs)
+	expects(t, 0, image.String(), "verify", "--policy", policy, image.String())
+	expects(t, 0, mirror.String(), "verify", "--policy", policy, mirror.String())
+	expects(t, 4, "repository", "verify", "--policy", policy, copied.String())
+}
+
+func TestTheDenyListIsSignedDatedAndHeard(t *testing.T) {
+	w := newWorld(t)
+	ci, security := w.key("ci"), w.key("security")
+	w.key("other")
+	image := w.push("ml/train", "1")
+	for _, s := range allOf(t, image, time.Hour) {
+		w.sign(ci, image, s)
+	}
+	policy := w.policy("p", func(s string) string {
+		return s + "\nsigner \"security\" { key = \"security.pub\" }\ndeny_list \"deny.hcl\" { signed_by = [\"security\"] }\n"
+	})
+	key, err := os.ReadFile(filepath.Join(w.dir, "ci.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := func(n int) string { return time.Now().AddDate(0, 0, n).UTC().Format(time.DateOnly) }
+	list := func(from, until int, entries string) string {
+		return fmt.Sprintf("issued = %q\nuntil = %q\n%s\n", day(from), day(until), entries)
+	}
+	signed := func(by *signing.Signer, text string) {
+		t.Helper()
+		sum := sha256.Sum256([]byte(text))
+		raw, err := statement.Statement{Type: "https://forge.example/deny-list", Predicate: struct{}{}}.Write(statement.Image{Repository: "deny.hcl", Digest: fmt.Sprintf("sha256:%x", sum)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := by.Sign(t.Context(), raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write("deny.hcl", text)
+		w.write("deny.hcl.sigstore.json", string(s.Bundle))
+	}
+	for name, row := range map[string]struct {
+		by   *signing.Signer
+		text string
+		code int
+		part string
+	}{
+		"nothing denied":     {security, list(-1, 7, ""), 0, image.String()},
+		"the image":          {security, list(-1, 7, fmt.Sprintf("image %q { reason = \"it held a password\" }", image.DigestStr())), 4, "denied: it held a password"},
+		"another image":      {security, list(-1, 7, fmt.Sprintf("image \"sha256:%s\" { reason = \"x\" }", lockSum)), 0, ""},
+		"the key":            {security, list(-1, 7, fmt.Sprintf("key %q { reason = \"stolen\" }", fingerprint(key))), 4, "is denied: stolen"},
+		"the key, later on":  {security, list(-1, 7, fmt.Sprintf("key %q {\n reason = \"stolen\"\n since = %q\n}", fingerprint(key), day(1))), 4, "is denied: stolen"}, // no time is proved
+		"A23 an old list":    {security, list(-9, -2, ""), 4, "a list that holds now"},
+		"a list of tomorrow": {security, list(2, 7, ""), 4, "a list that holds now"},
+		"by somebody else":   {ci, list(-1, 7, ""), 4, "signature"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			signed(row.by, row.text)
+			expects(t, row.code, row.part, "verify", "--policy", policy, image.String())
+		})
+	}
+	signed(security, list(-1, 7, ""))
+	w.write("deny.hcl", list(-1, 8, ""))
+	expects(t, 4, "subject", "verify", "--policy", policy, image.String())
+}
+
+// A6, A7: what an index and its images must have follows the rule's level.
+func TestLevelsSayWhatStatementsAreAbout(t *testing.T) {
+	w := newWorld(t)
+	ci := w.key("ci")
+	w.key("other")
+	repo := signtest.Repository(t, w.host, "ml/train")
+	a, b := signtest.Image(t), signtest.Image(t)
+	list := func(images ...v1.Image) v1.ImageIndex {
+		index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+		for i, im := range images {
+			index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: im, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: []string{"amd64", "arm64"}[i%2]}}})
+		}
+		return index
+	}
+	index := signtest.Push(t, repo, "1", list(a, b))
+	digest := func(im v1.Image) name.Digest {
+		d, err := im.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return repo.Digest(d.String())
+	}
+	level := func(l string) string { return w.policy(l, instead("sbom {}", "level = \""+l+"\"\n  sbom {}")) }
+	for _, s := range allOf(t, digest(a), time.Hour) {
+		w.sign(ci, digest(a), s)
+	}
+	expects(t, 4, "cosign/sign/v1", "verify", "--policy", level("each"), index.String())
+	expects(t, 4, "cosign/sign/v1", "verify", "--policy", level("index"), index.String())
+	expects(t, 4, "cosign/sign/v1", "verify", "--policy", level("platform"), index.String()) // b has nothing
+	expects(t, 0, digest(a).String(), "verify", "--policy", level("platform"), digest(a).String())
+	for _, s := range allOf(t, digest(b), time.Hour) {
+		w.sign(ci, digest(b), s)
+	}
+	expects(t, 0, index.String(), "verify", "--policy", level("platform"), index.String())
+	expects(t, 4, "cosign/sign/v1", "verify", "--policy", level("each"), index.String()) // the index itself
+	w.sign(ci, index, statement.Signature())
+	expects(t, 0, index.String(), "verify", "--policy", level("each"), index.String())
+	expects(t, 4, "spdx.dev", "verify", "--policy", level("index"), index.String())
+	swapped := signtest.Push(t, repo, "2", list(a, signtest.Image(t)))
+	w.sign(ci, swapped, statement.Signature())
+	expects(t, 4, "cosign/sign/v1", "verify", "--policy", level("each"), swapped.String())
+}
+
+func TestAListIsVerifiedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	ci := w.key("ci")
+	w.key("other")
+	var good []string
+	list := "# what runs\n"
+	for i := range 12 {
+		image := w.push(fmt.Sprintf("ml/i%02d", i), "1")
+		for _, s := range allOf(t, image, time.Hour) {
+			w.sign(ci, image, s)
+		}
+		good = append(good, image.String())
+		list += fmt.Sprintf("%s/ml/i%02d:1\n", w.host, i)
+	}
+	policy := w.policy("p", asItIs)
+	s := expects(t, 0, "", "verify", "--policy", policy, "--all", w.write("good.txt", list), "--parallel", "4")
+	if s.out != strings.Join(good, "\n")+"\n" {
+		t.Errorf("printed %q", s.out)
+	}
+	bad := w.push("ml/bad", "1")
+	s = expects(t, 4, "ml/bad:1 (line 14)", "verify", "--policy", policy, "--all", w.write("bad.txt", list+w.host+"/ml/bad:1\n"))
+	if strings.Count(s.out, "\n") != 12 || strings.Contains(s.out, bad.String()) {
+		t.Errorf("printed %q", s.out)
+	}
+	expects(t, 1, "1 of 1 images could not be read", "verify", "--policy", policy, "--all", w.write("gone.txt", w.host+"/ml/gone:1\n"))
+	manifest := fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: train}\nspec:\n  containers:\n    - name: a\n      image: %s/ml/i00:1\n    - name: b\n      image: %s/ml/bad:1\n", w.host, w.host)
+	s = expects(t, 4, "Pod train, line 9", "verify", "--json", "--policy", policy, "--all", w.write("pod.yaml", manifest))
+	var doc struct {
+		Verified, NotVerified int
+		Images                []struct{ ExitCode int }
+	}
+	if err := json.Unmarshal([]byte(s.out), &doc); err != nil || doc.Verified != 1 || doc.NotVerified != 1 || doc.Images[1].ExitCode != 4 {
+		t.Errorf("%v in %s", err, s.out)
+	}
+	expects(t, 2, "names no image", "verify", "--policy", policy, "--all", w.write("none.txt", "# nothing\n"))
+	expects(t, 2, "unexpected argument", "verify", "--policy", policy, "--all", w.write("good.txt", list), good[0])
+	expects(t, 0, good[0], "verify", "--key", filepath.Join(w.dir, "ci.pub"), "--all", w.write("good.txt", list))
+}
+
+func TestAnAttestationIsPrintedWhenItIsVerified(t *testing.T) {
+	w := newWorld(t)
+	ci := w.key("ci")
+	w.key("other")
+	image := w.push("ml/train", "1")
+	statements := allOf(t, image, time.Hour)
+	for _, s := range statements {
+		w.sign(ci, image, s)
+	}
+	key := filepath.Join(w.dir, "ci.pub")
+	s := expects(t, 0, "SPDX-2.3", "attestation", "--key", key, "--type", "spdx", image.String())
+	var doc map[string]any
+	if err := json.Unmarshal([]byte(s.out), &doc); err != nil || doc["spdxVersion"] != "SPDX-2.3" {
+		t.Errorf("%v: %s", err, s.out)
+	}
+	s = expects(t, 0, "", "attestation", "--policy", w.policy("p", asItIs), "--type", "provenance", "--statement", image.String())
+	if err := json.Unmarshal([]byte(s.out), &doc); err != nil || doc["predicateType"] != statement.TypeProvenance {
+		t.Errorf("%v: %s", err, s.out)
+	}
+	expects(t, 4, "openvex", "attestation", "--key", key, "--type", "vex", image.String())
+	expects(t, 4, "", "attestation", "--key", filepath.Join(w.dir, "other.pub"), "--type", "spdx", image.String())
+	expects(t, 2, "is no kind of statement", "attestation", "--key", key, "--type", "spdxx", image.String())
+}
+
+func TestABundleIsJudgedByItself(t *testing.T) {
+	w := newWorld(t)
+	ci := w.key("ci")
+	w.key("other")
+	file := w.write("file.txt", "hello\n")
+	sum := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("hello\n")))
+	st := statement.SPDX([]byte(`{"spdxVersion":"SPDX-2.3"}`))
+	raw, err := st.Write(statement.Image{Repository: "file.txt", Digest: sum})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := ci.Sign(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, key := w.write("b.json", string(signed.Bundle)), filepath.Join(w.dir, "ci.pub")
+	s := expects(t, 0, sum, "verify-bundle", "--bundle", bundle, "--key", key, file)
+	if s.out != sum+"\n" {
+		t.Errorf("printed %q", s.out)
+	}
+	expects(t, 0, sum, "verify-bundle", "--bundle", bundle, "--key", key, "--type", "spdx", sum)
+	other := w.write("other.txt", "hello")
+	for name, row := range map[string]struct {
+		code int
+		part string
+		args []string
+	}{
+		"another file":       {4, "subject", []string{"--bundle", bundle, "--key", key, other}},
+		"another digest":     {4, "subject", []string{"--bundle", bundle, "--key", key, "sha256:" + lockSum}},
+		"another key":        {4, "signature", []string{"--bundle", bundle, "--key", filepath.Join(w.dir, "other.pub"), file}},
+		"another type":       {4, "expected https://cyclonedx.org/bom", []string{"--bundle", bundle, "--key", key, "--type", "cyclonedx", file}},
+		"nobody named":       {2, "nobody is named", []string{"--bundle", bundle, file}},
+		"an identity":        {2, "trust root", []string{"--bundle", bundle, "--identity", "a@b.example", "--issuer", "https://i.example", file}},
+		"no bundle":          {2, "--bundle is missing", []string{"--key", key, file}},
+		"no file":            {2, "reading", []string{"--bundle", bundle, "--key", key, filepath.Join(w.dir, "absent")}},
+		"no bundle there":    {2, "reading bundle", []string{"--bundle", filepath.Join(w.dir, "absent"), "--key", key, file}},
+		"a digest in sha512": {2, "digest", []string{"--bundle", bundle, "--key", key, "sha256:AB"}},
+		"junk":               {4, "format", []string{"--bundle", w.write("junk.json", "{}"), "--key", key, file}},
+		"no JSON":            {4, "format", []string{"--bundle", w.write("text.json", "hello"), "--key", key, file}},
+		"a bundle twice":     {4, "after the document's end", []string{"--bundle", w.write("twice.json", string(signed.Bundle)+string(signed.Bundle)), "--key", key, file}},
+		"a changed payload":  {4, "", []string{"--bundle", w.write("changed.json", strings.Replace(string(signed.Bundle), `"sig":"`, `"sig":"A`, 1)), "--key", key, file}},
+	} {
+		t.Run(name, func(t *testing.T) { expects(t, row.code, row.part, append([]string{"verify-bundle"}, row.args...)...) })
+	}
+}
+
+func TestTheKeptRootIsAFilesOrNobodys(t *testing.T) {
+	w := newWorld(t)
+	kept := filepath.Join(os.Getenv("XDG_CONFIG_HOME"), "forge", "trust")
+	expects(t, 2, "no trust root is kept yet", "trust", "show")
+	expects(t, 2, "no trust root is kept yet", "trust", "update")
+	root, err := os.ReadFile("../../signing/admission/testdata/root.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := w.write("root.json", string(root))
+	expects(t, 0, "certificate authority CN=private root,O=acme.example https://fulcio.acme.example, from 2026-01-01", "trust", "init", "--file", file)
+	expects(t, 0, "from file "+file, "trust", "show")
+	expects(t, 0, `"kind": "transparency log"`, "trust", "show", "--json")
+	expects(t, 2, "is kept in", "trust", "init", "--file", file)
+	expects(t, 0, "as it was", "trust", "update")
+	w.write("root.json", strings.Replace(string(root), "https://rekor.acme.example", "https://rekor2.acme.example", 1))
+	expects(t, 0, "the trust root changed", "trust", "update")
+	expects(t, 0, "rekor2.acme.example", "trust", "show")
+	w.write("root.json", "{}")
+	expects(t, 2, "trust root", "trust", "update")
+	expects(t, 0, "rekor2.acme.example", "trust", "show") // what was kept stays
+	expects(t, 2, "trust root", "trust", "init", "--replace", "--file", file)
+	expects(t, 0, "rekor.acme.example", "trust", "show", "../../signing/admission/testdata/root.json")
+	expects(t, 2, "give --file, or --mirror with --root", "trust", "init", "--replace", "--mirror", "https://tuf.example")
+	if err := errors.Join(os.Chmod(kept, 0o777), os.WriteFile(file, root, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	expects(t, 1, "can be written by others", "trust", "update")
+	if err := os.WriteFile(filepath.Join(kept, rootFile), []byte("{\"mediaType\":"), 0o600); err != nil { // A38
+		t.Fatal(err)
+	}
+	expects(t, 2, "trust root", "trust", "show")
+}

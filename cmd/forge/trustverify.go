@@ -1,0 +1,333 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/recipes/trust"
+	"github.com/forge-build/forge/signing"
+	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/judge"
+)
+
+// maxListed bounds the images of an index that are judged one by one.
+const maxListed = 64
+
+// truster judges images by a trust policy.
+type truster struct {
+	policy *trust.Policy
+	root   *signing.Root // nil: no signer and no rule needs one
+	rescan rescanner     // nil: no rule asks for it
+	now    time.Time
+	limits evidence.Limits
+}
+
+// rescanner searches an SBOM for vulnerabilities, now.
+type rescanner func(ctx context.Context, digest string, kind string, document []byte) (*finding.Document, error)
+
+// accepted is an image that fulfils a trust policy, or what is known of one that does not.
+type accepted struct {
+	Image      string              `json:"image"`
+	Rule       string              `json:"rule"`
+	MirrorOf   string              `json:"mirrorOf,omitempty"`
+	Statements []signing.Statement `json:"statements"`
+	Checks     []signing.Check     `json:"checks"`
+	Rejected   []signing.Rejected  `json:"rejected,omitempty"`
+}
+
+// newTruster loads a trust policy and proves what it stands on: the root, and who signed its
+// deny list.
+func newTruster(path string, now time.Time) (*truster, error) {
+	p, err := recipes.LoadTrust(path)
+	if err != nil {
+		return nil, err
+	}
+	w := &truster{policy: p, now: now}
+	if err := w.loadRoot(); err != nil {
+		return nil, err
+	}
+	return w, w.denyList()
+}
+
+// loadRoot takes the policy's own root, else the one that forge keeps, if anything needs it.
+func (w *truster) loadRoot() (err error) {
+	if w.policy.Root != nil {
+		if w.root, err = signing.ParseRoot(w.policy.Root.Bytes); err != nil {
+			return usageError{fmt.Errorf("reading the trusted root of %q: %w", w.policy.Path, err)}
+		}
+		return nil
+	}
+	needs := slices.ContainsFunc(w.policy.Signers, func(s trust.Signer) bool { return s.Key == nil }) ||
+		slices.ContainsFunc(w.policy.Rules, func(r trust.Rule) bool { return r.MaxAge > 0 || !r.Since.IsZero() })
+	if !needs {
+		return nil
+	}
+	path, err := keptRoot()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(path); err != nil {
+		return hinted{usageError{fmt.Errorf("%q needs a trust root for identities and times, and none is kept", w.policy.Path)}, "forge trust init fetches the public root or keeps a file; a policy may name its own with trusted_root"}
+	}
+	w.root, err = signing.LoadRoot(path)
+	return err
+}
+
+// denyList proves who signed the deny list, and that it is a present one.
+func (w *truster) denyList() error {
+	l := w.policy.Denied
+	if l == nil {
+		return nil
+	}
+	name := "deny list " + l.File.Path
+	digest, _, err := v1.SHA256(strings.NewReader(string(l.File.Bytes)))
+	if err != nil {
+		return err
+	}
+	ids, keys := w.who(l.SignedBy)
+	_, _, err = signing.VerifyFile(l.Bundle.Bytes, signing.File{Name: name, Digest: digest, Bytes: l.File.Bytes}, signing.Policy{Identities: ids, Keys: keys, Root: w.root, Now: w.now})
+	if err != nil {
+		return err
+	}
+	if !l.List.Current(w.now) {
+		return &signing.NotVerifiedError{Image: name, Checks: []signing.Check{{ID: "denied", Digest: digest.String(), Status: signing.Failed,
+			Expected: "a list that holds now", Found: fmt.Sprintf("one from %s until %s", l.List.Issued.Format(time.RFC3339), l.List.Until.Format(time.RFC3339))}}}
+	}
+	return nil
+}
+
+// who are signers of the policy, as package signing takes them.
+func (w *truster) who(names []string) (ids []signing.Identity, keys []signing.Key) {
+	for _, n := range names {
+		s := w.policy.Signer(n)
+		if s.Key != nil {
+			keys = append(keys, signing.Key{PEM: s.Key.Bytes, From: s.From, Until: s.Until})
+			continue
+		}
+		id := signing.Identity{Issuer: s.Issuer, Name: s.Identity.Text}
+		if s.Identity.Pattern {
+			id.Name, id.Pattern = "", s.Identity.Text
+		}
+		for k, v := range s.Certificate {
+			if id.Claims == nil {
+				id.Claims = map[string]string{}
+			}
+			id.Claims[claimOf(k)] = v
+		}
+		ids = append(ids, id)
+	}
+	return ids, keys
+}
+
+// claimOf is the name that Sigstore's documents have for a word of a certificate:
+// source_repository_uri is sourceRepositoryURI.
+func claimOf(word string) string {
+	parts := strings.Split(word, "_")
+	for i := range parts[1:] {
+		p := parts[i+1]
+		if p == "uri" {
+			p = "URI"
+		}
+		parts[i+1] = strings.ToUpper(p[:1]) + p[1:]
+	}
+	return strings.Join(parts, "")
+}
+
+// expected is a rule as package signing takes it. With only the signature it is what an index
+// must have whose images have the rest.
+func (w *truster) expected(r *trust.Rule, original string) signing.Policy {
+	p := signing.Policy{Root: w.root, Repositories: []string{original}, Index: signing.IndexOnly, Now: w.now, Limits: w.limits}
+	p.Identities, p.Keys = w.who(r.SignedBy)
+	if r.MaxAge > 0 || !r.Since.IsZero() {
+		p.Times = 1
+	}
+	want := func(kind string, signers []string) {
+		q := signing.Requirement{Types: signing.Types(kind)}
+		q.Identities, q.Keys = w.who(signers)
+		p.Statements = append(p.Statements, q)
+	}
+	want("signature", r.SignedBy)
+	if r.SBOM != nil {
+		kind := "sbom"
+		if len(r.SBOM.Formats) == 1 {
+			kind = r.SBOM.Formats[0]
+		}
+		want(kind, r.SBOM.SignedBy)
+	}
+	if r.Provenance != nil {
+		want("provenance", r.Provenance.SignedBy)
+	}
+	if r.Scan != nil && (!r.Scan.Rescan || w.rescan == nil) {
+		want("scan", r.Scan.SignedBy)
+	}
+	if r.Tests != nil {
+		want("tests", r.Tests.SignedBy)
+	}
+	return p
+}
+
+// verify judges one image; repository is the name by which its rule is found.
+func (w *truster) verify(ctx context.Context, src evidence.Source, image signing.Image, repository string) (*accepted, error) {
+	rule, original := w.policy.For(repository)
+	if rule == nil {
+		return nil, &signing.NotVerifiedError{Image: image.String(), Checks: []signing.Check{{ID: "rule", Digest: image.Digest.String(), Status: signing.Failed,
+			Expected: "a rule of the trust policy for " + repository, Found: "none"}}}
+	}
+	out := &accepted{Image: image.String(), Rule: rule.Name}
+	if original != repository {
+		out.MirrorOf = original
+	}
+	doc, err := src.Document(ctx, image.Digest)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case doc.Index == nil || rule.Level == trust.LevelIndex:
+		err = w.one(ctx, src, image, rule, original, out)
+	case rule.Level == trust.LevelEach:
+		if err = w.one(ctx, src, image, judge.SignatureOnly(rule), original, out); err == nil {
+			err = w.each(ctx, src, image, doc, rule, original, out)
+		}
+	default:
+		err = w.each(ctx, src, image, doc, rule, original, out)
+	}
+	return out, err
+}
+
+// each judges the images that an index lists.
+func (w *truster) each(ctx context.Context, src evidence.Source, index signing.Image, doc *evidence.Document, rule *trust.Rule, original string, out *accepted) error {
+	children := doc.Index.Manifests
+	if len(children) == 0 || len(children) > maxListed {
+		return w.refuse(index, out, signing.Check{ID: signing.CheckIndex, Status: signing.Failed, Expected: fmt.Sprintf("an index of 1 to %d images", maxListed), Found: fmt.Sprint(len(children))})
+	}
+	here := map[string]bool{}
+	for _, d := range children {
+		here[d.Digest.String()] = true
+	}
+	for _, d := range children {
+		if d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" && here[d.Annotations["vnd.docker.reference.digest"]] {
+			continue // BuildKit's; nothing runs it
+		}
+		child, err := src.Document(ctx, d.Digest)
+		if err != nil {
+			return fmt.Errorf("reading %s of index %s: %w", d.Digest, index.Digest, err)
+		}
+		if child.Image == nil || child.MediaType != d.MediaType || int64(len(child.Raw)) != d.Size {
+			return w.refuse(index, out, signing.Check{ID: signing.CheckIndex, Status: signing.Failed, Expected: fmt.Sprintf("an image, %d bytes of %s", d.Size, d.MediaType),
+				Found: fmt.Sprintf("%s: %d bytes of %s", d.Digest, len(child.Raw), child.MediaType)})
+		}
+		if err := w.one(ctx, src, signing.Image{Repository: index.Repository, Digest: d.Digest}, rule, original, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *truster) refuse(image signing.Image, out *accepted, c signing.Check) error {
+	c.Digest = image.Digest.String()
+	out.Checks = append(out.Checks, c)
+	return &signing.NotVerifiedError{Image: out.Image, Checks: out.Checks, Rejected: out.Rejected}
+}
+
+// one judges one manifest or index: who signed what, then what that says.
+func (w *truster) one(ctx context.Context, src evidence.Source, image signing.Image, rule *trust.Rule, original string, out *accepted) error {
+	if d := w.denied(func(l *trust.Denied) *trust.Denial { return l.Image(image.Digest.String()) }); d != nil {
+		return w.refuse(image, out, signing.Check{ID: "denied", Status: signing.Failed, Expected: "an image that is not denied", Found: "denied: " + d.Reason})
+	}
+	v, err := signing.Verify(ctx, src, image, w.expected(rule, original))
+	if err != nil {
+		return w.unfulfilled(err, out)
+	}
+	out.Checks, out.Rejected = append(out.Checks, v.Checks()...), append(out.Rejected, v.Rejected()...)
+	c := judge.Case{Rule: rule, Digest: image.Digest.String(), Now: w.now}
+	for _, s := range v.Statements() {
+		if d := w.deniedSigner(s); d != nil {
+			out.Checks = append(out.Checks, signing.Check{ID: "denied", Digest: c.Digest, Type: s.Type, Status: signing.Skipped, Evidence: s.Evidence,
+				Why: fmt.Sprintf("%s does not count: %s is denied: %s", s.Type, s.Signer, d.Reason)})
+			continue
+		}
+		out.Statements = append(out.Statements, s)
+		c.Statements = append(c.Statements, judge.Statement{Type: s.Type, Predicate: s.Predicate, Signers: w.names(s), Time: s.Time, Evidence: s.Evidence})
+	}
+	if err := w.search(ctx, &c); err != nil {
+		return err
+	}
+	rows := judge.Judge(c)
+	for _, r := range rows {
+		out.Checks = append(out.Checks, signing.Check{ID: r.ID, Digest: c.Digest, Type: r.Type, Status: signing.Status(r.Status), Expected: r.Expected, Found: r.Found, Why: r.Why, Evidence: r.Evidence})
+	}
+	if judge.Fails(rows) {
+		return &signing.NotVerifiedError{Image: out.Image, Checks: out.Checks, Rejected: out.Rejected}
+	}
+	return nil
+}
+
+// unfulfilled puts what was checked before into an error of package signing.
+func (w *truster) unfulfilled(err error, out *accepted) error {
+	var not *signing.NotVerifiedError
+	if errors.As(err, &not) {
+		not.Image = out.Image
+		not.Checks, not.Rejected = append(slices.Clone(out.Checks), not.Checks...), append(slices.Clone(out.Rejected), not.Rejected...)
+	}
+	return err
+}
+
+// search makes a scan now where the rule says so and the signed one does not do.
+func (w *truster) search(ctx context.Context, c *judge.Case) error {
+	if w.rescan == nil || c.Rule.Scan == nil || !c.Rule.Scan.Rescan || judge.ScanIsFresh(*c) {
+		return nil
+	}
+	s := judge.SBOMOf(*c)
+	if s == nil {
+		return nil // that it is missing is said anyway
+	}
+	var err error
+	c.Rescan, err = w.rescan(ctx, c.Digest, s.Type, s.Predicate)
+	return err
+}
+
+// names are the policy's signers that made a statement.
+func (w *truster) names(s signing.Statement) []string {
+	var out []string
+	for _, signer := range w.policy.Signers {
+		if signer.Key != nil {
+			if s.Signer.Key != "" && s.Signer.Key == fingerprint(signer.Key.Bytes) {
+				out = append(out, signer.Name)
+			}
+			continue
+		}
+		fits := s.Signer.Identity != "" && signer.Identity.Fits(s.Signer.Identity) && s.Signer.Issuer == signer.Issuer
+		for k, v := range signer.Certificate {
+			fits = fits && s.Signer.Claims[claimOf(k)] == v
+		}
+		if fits {
+			out = append(out, signer.Name)
+		}
+	}
+	return out
+}
+
+func (w *truster) denied(find func(*trust.Denied) *trust.Denial) *trust.Denial {
+	if w.policy.Denied == nil {
+		return nil
+	}
+	return find(&w.policy.Denied.List)
+}
+
+func (w *truster) deniedSigner(s signing.Statement) *trust.Denial {
+	return w.denied(func(l *trust.Denied) *trust.Denial {
+		if s.Signer.Key != "" {
+			return l.Key(s.Signer.Key, s.Time)
+		}
+		return l.Identity(s.Signer.Identity, s.Time)
+	})
+}

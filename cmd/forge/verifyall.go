@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/forge-build/forge/recipes/manifests"
+	"github.com/forge-build/forge/recipes/registry"
+	"github.com/forge-build/forge/signing"
+	"github.com/forge-build/forge/signing/evidence"
+)
+
+// outcome is what became of one image of a list.
+type outcome struct {
+	Reference string    `json:"reference"`
+	Place     string    `json:"place"`
+	Image     string    `json:"image,omitempty"` // repository@digest, when it is verified
+	Verified  bool      `json:"verified"`
+	ExitCode  int       `json:"exitCode"`
+	Error     string    `json:"error,omitempty"`
+	Failure   any       `json:"failure,omitempty"` // the table of one that is not verified
+	Accepted  *accepted `json:"accepted,omitempty"`
+}
+
+// runVerifyAll judges each image of a list, some at a time, and prints those that hold.
+func runVerifyAll(ctx context.Context, t *terminal, o verifyOptions) error {
+	if o.parallel < 1 || o.parallel > 64 {
+		return usageError{fmt.Errorf("--parallel %d: from 1 to 64", o.parallel)}
+	}
+	list, err := readList(o.all)
+	if err != nil {
+		return usageError{fmt.Errorf("reading %q: %w", o.all, err)}
+	}
+	v, err := newVerifier(o)
+	if err != nil {
+		return err
+	}
+	outcomes := make([]outcome, len(list))
+	next, done := make(chan int), 0
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	for range min(o.parallel, len(list)) {
+		wait.Go(func() {
+			for i := range next {
+				outcomes[i] = v.outcome(ctx, o, list[i])
+				mu.Lock()
+				done++
+				t.progress("verified %d of %d images", done, len(list))
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range list {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return printOutcomes(t, outcomes)
+}
+
+// readList reads a list from a file, or from standard input for -.
+func readList(path string) ([]manifests.Image, error) {
+	raw, err := readUpTo(path, manifests.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	return manifests.Read(raw)
+}
+
+// verifier judges images in the way that the flags say.
+type verifier struct {
+	trust     *truster       // nil: by flags
+	policy    signing.Policy // by flags
+	transport http.RoundTripper
+}
+
+func newVerifier(o verifyOptions) (v *verifier, err error) {
+	v = &verifier{}
+	if o.trust != "" {
+		if v.trust, err = newTruster(o.trust, time.Now()); err != nil {
+			return nil, err
+		}
+		v.trust.limits = evidence.Limits{Total: 64 << 20} // for each of those that run at once
+	} else if v.policy, err = o.policy(); err != nil {
+		return nil, err
+	}
+	v.transport, err = registry.Transport(os.Getenv("FORGE_CA_FILE"))
+	return v, err
+}
+
+// judge judges the image that a reference names, and says how it is printed.
+func (v *verifier) judge(ctx context.Context, o verifyOptions, ref string) (shown string, a *accepted, w *signing.Verified, err error) {
+	ctx, stop := context.WithTimeout(ctx, o.timeout)
+	defer stop()
+	src, image, shown, err := locate(ctx, v.transport, ref, o.offline)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	if c, ok := src.(interface{ Close() error }); ok {
+		defer c.Close() // of a folder that was only read
+	}
+	if v.trust == nil {
+		w, err = signing.Verify(ctx, src, image, v.policy)
+		return shown, nil, w, err
+	}
+	repository := image.Repository
+	if repository == "" {
+		if len(o.repositories) != 1 {
+			return "", nil, nil, usageError{errors.New("a layout has no repository: name the one whose rule applies with --repository")}
+		}
+		repository = o.repositories[0]
+	}
+	a, err = v.trust.verify(ctx, src, image, repository)
+	return shown, a, nil, err
+}
+
+func (v *verifier) outcome(ctx context.Context, o verifyOptions, im manifests.Image) outcome {
+	out := outcome{Reference: im.Name, Place: im.Place}
+	shown, a, _, err := v.judge(ctx, o, im.Name)
+	if err != nil {
+		out.Error, out.ExitCode = err.Error(), exitCode(err)
+		var not *signing.NotVerifiedError
+		if errors.As(err, &not) {
+			out.Failure = not
+		}
+		return out
+	}
+	out.Image, out.Verified = shown, true
+	if a != nil { // the statements' bytes are not kept for a thousand images
+		a.Statements = nil
+		out.Accepted = a
+	}
+	return out
+}
+
+// printOutcomes prints the images that hold, and says of each other what it lacks.
+func printOutcomes(t *terminal, outcomes []outcome) error {
+	failed, unread := 0, 0
+	for _, o := range outcomes {
+		switch {
+		case o.Verified:
+		case o.ExitCode == exitUnverified:
+			failed++
+		default:
+			unread++
+		}
+	}
+	if t.json {
+		if err := t.document(struct {
+			Images   []outcome `json:"images"`
+			Verified int       `json:"verified"`
+			Failed   int       `json:"notVerified"`
+			Unread   int       `json:"notRead"`
+		}{outcomes, len(outcomes) - failed - unread, failed, unread}); err != nil {
+			return err
+		}
+	} else {
+		for _, o := range outcomes {
+			if o.Verified {
+				t.result("%s", o.Image)
+			} else {
+				t.say("%s (%s): %s", o.Reference, o.Place, o.Error)
+			}
+		}
+	}
+	switch {
+	case failed > 0:
+		return &signing.NotVerifiedError{Image: fmt.Sprintf("%d of %d images", failed+unread, len(outcomes)), Checks: nil}
+	case unread > 0:
+		return fmt.Errorf("%d of %d images could not be read", unread, len(outcomes))
+	}
+	return nil
+}
