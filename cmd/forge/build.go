@@ -16,18 +16,20 @@ import (
 )
 
 type buildOptions struct {
-	vars    []string
-	image   string
-	lock    bool
-	offline bool
-	output  string
-	builder string
-	load    string
-	noTest  bool
-	noExec  bool
-	check   bool
-	summary string
-	publish *publishOptions // nil: nothing leaves this host
+	vars     []string
+	image    string
+	lock     bool
+	offline  bool
+	output   string
+	builder  string
+	load     string
+	noTest   bool
+	noExec   bool
+	noScan   bool
+	check    bool
+	summary  string
+	database databaseOptions
+	publish  *publishOptions // nil: nothing leaves this host
 }
 
 func newBuild(t *terminal) *cobra.Command {
@@ -40,6 +42,12 @@ func newBuild(t *terminal) *cobra.Command {
 writes an OCI layout to dist/<image>. It prints one line for each image:
 oci:DIR@sha256:…. With --json it prints a document: digest, folder, layers, what slim
 left out, tests and seconds of each image.
+
+Each image is looked up in a database of vulnerabilities; see forge scan. What the
+recipe does not tolerate ends the build with exit code 3: the layout stays, and is
+neither loaded nor published. The verdict is IMAGE.scan.json, and IMAGE.vex.json states
+what the recipe's waivers accept. A recipe without a vulnerabilities block is built
+without a database, too, and says so loudly.
 
 Beside each layout lie IMAGE.report.html, a page that says what is in the image for
 somebody who does not know forge, and IMAGE.report.json, the same for programs. They
@@ -73,6 +81,8 @@ else: not on the machine, the builder, the time or the user.`,
 	f.BoolVar(&o.check, "check", false, "build twice more from nothing, and explain the first difference (exit 2)")
 	addSummary(c, &o.summary)
 	f.BoolVar(&publishes, "publish", false, "publish what was built, as forge publish does; then the lines are repository@sha256:…")
+	f.BoolVar(&o.noScan, "no-scan", false, "do not look for vulnerabilities")
+	o.database.flags(c)
 	f.BoolVar(&o.noExec, "no-exec", false, "execute nothing: refuse a recipe that needs it, and name its words")
 	return c
 }
@@ -111,6 +121,11 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 	}
 	b := w.builder(o.builder)
 	b.Output, b.NoTest, b.NoExec = out.dir, o.noTest, o.noExec
+	keeper, err := newGatekeeper(ctx, t, o, file, images)
+	if err != nil {
+		return err
+	}
+	defer keeper.close()
 	var done []builtImage
 	for _, im := range images {
 		start := time.Now()
@@ -127,21 +142,7 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 				return err
 			}
 		}
-		if err := out.write(im, result); err != nil {
-			return err
-		}
-		if err := load(ctx, t, o.load, im, result); err != nil {
-			return err
-		}
-		inv, err := listImage(ctx, result.Dir)
-		if err != nil {
-			t.say("%s: note: the report lists what the lock names: %v", im.Name, err)
-		}
-		rep, err := w.writeReport(built{plan: plan, result: result, vars: o.vars, noTest: o.noTest, inventory: inv}, out.siblings(im))
-		if err != nil {
-			return err
-		}
-		if err := summarize(t, o.summary, rep, out.siblings(im)); err != nil {
+		if err := finish(ctx, w, o, built{plan: plan, result: result, vars: o.vars, noTest: o.noTest}, out, keeper); err != nil {
 			return err
 		}
 		t.built(im.Name, out.reference(result), result, o.publish == nil)
@@ -157,6 +158,34 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 		return t.document(done)
 	}
 	return nil
+}
+
+// finish judges an image, and only then hands it on: to an archive, to an engine. The report
+// says what came of it in any case.
+func finish(ctx context.Context, w *workshop, o buildOptions, b built, out destination, keeper *gatekeeper) error {
+	im, at := b.plan.Image, out.siblings(b.plan.Image)
+	if err := at.removeVerdict(); err != nil {
+		return err
+	}
+	var err error
+	if b.inventory, err = listImage(ctx, b.result.Dir); err != nil {
+		w.t.say("%s: note: the report lists what the lock names: %v", im.Name, err)
+	}
+	var failed error
+	if b.scan, failed = keeper.judge(ctx, b, at, err); b.scan == nil {
+		return failed
+	}
+	if failed == nil {
+		failed = out.write(im, b.result)
+	}
+	if failed == nil {
+		failed = load(ctx, w.t, o.load, im, b.result)
+	}
+	rep, err := w.writeReport(b, at)
+	if err == nil {
+		err = summarize(w.t, o.summary, rep, at)
+	}
+	return errors.Join(failed, err)
 }
 
 // builtImage is one image in the document of build --json.

@@ -17,6 +17,7 @@ import (
 	"github.com/forge-build/forge/builder/layer"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/cuda"
+	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/recipes/lock"
 	"github.com/forge-build/forge/sbom"
 	"github.com/forge-build/forge/sbom/report"
@@ -28,6 +29,7 @@ type siblings string
 func (s siblings) html() string    { return string(s) + ".report.html" }
 func (s siblings) json() string    { return string(s) + ".report.json" }
 func (s siblings) scan() string    { return string(s) + ".scan.json" }
+func (s siblings) vex() string     { return string(s) + ".vex.json" }
 func (s siblings) summary() string { return string(s) + ".summary.md" }
 
 // besideLayout is where files about the image of a layout are: "oci:" before the folder and
@@ -44,6 +46,7 @@ func (w *workshop) writeReport(b built, at siblings) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	rep.Scan = b.scan
 	old, err := report.ReadFile(at.json())
 	switch {
 	case err == nil:
@@ -82,6 +85,7 @@ type built struct {
 	vars      []string // of the command line
 	noTest    bool
 	inventory *sbom.Inventory // nil: the image was not searched
+	scan      *finding.Document
 }
 
 func (w *workshop) fillReport(b built) (*report.Report, error) {

@@ -84,10 +84,15 @@ type gateError struct {
 	image   string
 	reasons []string
 	hint    string
+	kept    string // folder of the layout that a build leaves
 }
 
 func (e *gateError) Error() string {
-	return fmt.Sprintf("judging the vulnerabilities of %q: %s", e.image, strings.Join(e.reasons, "; "))
+	s := fmt.Sprintf("judging the vulnerabilities of %q: %s", e.image, strings.Join(e.reasons, "; "))
+	if e.kept != "" {
+		s += fmt.Sprintf("; the layout is in %q, and nothing was published or loaded", e.kept)
+	}
+	return s
 }
 
 // Hint is what to try.

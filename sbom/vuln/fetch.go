@@ -58,7 +58,7 @@ func (s *Source) fetched(ctx context.Context) (*file, error) {
 		known = false
 	}
 	if s.Offline {
-		return nil, refuse(Missing, where, "it is not in the cache, and --offline opens no socket")
+		return nil, refuse(Missing, where, "it is not in the cache, and nothing is fetched offline")
 	}
 	doc, err := s.latest(ctx, latest)
 	if err != nil {
