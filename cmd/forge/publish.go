@@ -18,6 +18,7 @@ import (
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
 	"github.com/forge-build/forge/recipes/registry"
+	"github.com/forge-build/forge/sbom/report"
 	"github.com/forge-build/forge/signing/publish"
 	"github.com/forge-build/forge/signing/push"
 )
@@ -215,10 +216,35 @@ func (s *shipment) run(ctx context.Context, t *terminal, image, dir string) (*pu
 	if len(p.Tags) > 0 {
 		t.say("verified as a consumer would; then tagged %s", strings.Join(p.Tags, ", "))
 	}
+	if err := noteSignature(dir, done.Image.DigestStr(), s.signature(p)); err != nil {
+		return nil, err
+	}
 	if !t.json {
 		t.result("%s", p.Reference)
 	}
 	return p, nil
+}
+
+// signature is what the image's report says of its signature from now on.
+func (s *shipment) signature(p *published) report.Signature {
+	x := report.Signature{State: report.Signed, Facts: []report.Fact{{Name: "Published as", Value: p.Reference}}}
+	if len(p.Tags) > 0 {
+		x.Facts = append(x.Facts, report.Fact{Name: "Tags", Value: strings.Join(p.Tags, ", ")})
+	}
+	switch {
+	case s.order.Signer == nil:
+		x.State = report.Unsigned
+		return x
+	case s.identity != "":
+		x.Facts = append(x.Facts, report.Fact{Name: "Signed by", Value: s.identity + ", vouched for by " + s.issuer})
+	default:
+		x.Facts = append(x.Facts, report.Fact{Name: "Signed with", Value: "a key"})
+	}
+	statements := slices.Concat(p.Signed, p.Kept)
+	slices.Sort(statements)
+	x.Facts = append(x.Facts, report.Fact{Name: "Signed statements", Value: strings.Join(slices.Compact(statements), ", ")},
+		report.Fact{Name: "Verified", Value: "read back from the registry and verified as a consumer would, before any tag moved"})
+	return x
 }
 
 // mountable are repositories that may share layers with an image: those of the recipe's

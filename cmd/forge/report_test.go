@@ -2,15 +2,23 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/random"
@@ -210,5 +218,49 @@ func TestSummaryGoesWhereGitHubShowsIt(t *testing.T) {
 	var usage usageError
 	if _, err := run("gitlab"); !errors.As(err, &usage) {
 		t.Errorf("another system: %v", err)
+	}
+}
+
+func TestAPublishedImageSaysSoInItsReport(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	to := strings.TrimPrefix(server.URL, "http://") + "/team/a"
+	dir := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", dir)
+	a, _ := reported(t, dir, "a")
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(dir, "key.pem")
+	if err := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	publish := func(o publishOptions) report.Signature {
+		t.Helper()
+		var messages bytes.Buffer
+		if err := publishLayout(t.Context(), &terminal{out: io.Discard, err: &messages}, o, a); err != nil {
+			t.Fatalf("%v\n%s", err, messages.String())
+		}
+		r, err := report.ReadFile(besideLayout(a).json())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Signature
+	}
+	if s := publish(publishOptions{to: to, signOptions: signOptions{noSign: true}}); s.State != report.Unsigned {
+		t.Errorf("published without a signature, the report says %+v", s)
+	}
+	s := publish(publishOptions{to: to, tags: []string{"1.0"}, signOptions: signOptions{key: key}})
+	if s.State != report.Signed || len(s.Facts) < 4 || !strings.HasPrefix(s.Facts[0].Value, to+"@sha256:") {
+		t.Errorf("signed and published, the report says %+v", s)
+	}
+	page, err := os.ReadFile(besideLayout(a).html())
+	if err != nil || !strings.Contains(string(page), "The image is signed.") {
+		t.Errorf("the page does not say it: %v", err)
 	}
 }

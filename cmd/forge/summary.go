@@ -101,6 +101,18 @@ func scanOf(at siblings, digest string) (*finding.Document, error) {
 	return d, nil
 }
 
+// noteSignature writes into an image's report what became of its signature. Where there is no
+// report, or one about another image, there is nothing to note it in.
+func noteSignature(dir, digest string, signature report.Signature) error {
+	at := besideLayout(dir)
+	rep, err := report.ReadFile(at.json())
+	if err != nil || rep.Image.Digest != digest {
+		return nil
+	}
+	rep.Signature = signature
+	return saveReport(rep, at)
+}
+
 func addSummary(c *cobra.Command, value *string) {
 	c.Flags().StringVar(value, "summary", "", `"github": a summary in Markdown, into the file that GITHUB_STEP_SUMMARY names, else beside the image`)
 }

@@ -141,7 +141,7 @@ type Origin struct {
 
 // Signature says what is known about signatures when the report is written.
 type Signature struct {
-	State string `json:"state"` // "not signed yet", "signed"
+	State string `json:"state"` // "not signed yet", "signed", "not signed"
 	Facts []Fact `json:"facts,omitempty"`
 }
 
@@ -149,6 +149,7 @@ type Signature struct {
 const (
 	NotSigned = "not signed yet"
 	Signed    = "signed"
+	Unsigned  = "not signed" // it was published so
 )
 
 // Fact is something with a name.
