@@ -18,6 +18,7 @@ import (
 type Junk struct {
 	What string // its digest, or where it was listed
 	Why  string
+	Err  error // when it could not be read
 }
 
 // Referrers are the manifests that refer to an image: those of the registry's referrers API
@@ -40,7 +41,7 @@ func (c *Client) Referrers(ctx context.Context, image name.Digest) ([]*Document,
 		}
 	}
 	if n := len(seen); n > maxReferrers {
-		junk = append(junk, Junk{image.DigestStr(), fmt.Sprintf("%d referrers are listed, only the first %d were looked at", n, maxReferrers)})
+		junk = append(junk, Junk{image.DigestStr(), fmt.Sprintf("%d referrers are listed, only the first %d were looked at", n, maxReferrers), nil})
 	}
 	docs, more, err := c.each(ctx, image, todo)
 	return docs, append(junk, more...), err
@@ -66,9 +67,9 @@ func (c *Client) each(ctx context.Context, image name.Digest, todo []v1.Descript
 		case ctx.Err() != nil:
 			return nil, nil, context.Cause(ctx)
 		case errs[i] != nil:
-			junk = append(junk, Junk{todo[i].Digest.String(), errs[i].Error()})
+			junk = append(junk, Junk{todo[i].Digest.String(), errs[i].Error(), errs[i]})
 		case doc.Subject == nil || doc.Subject.Digest.String() != image.DigestStr():
-			junk = append(junk, Junk{todo[i].Digest.String(), "it does not refer to this image"}) // A32
+			junk = append(junk, Junk{todo[i].Digest.String(), "it does not refer to this image", nil}) // A32
 		default:
 			good = append(good, doc)
 		}
@@ -83,13 +84,13 @@ func (c *Client) listed(ctx context.Context, e entry, image name.Digest) ([]v1.D
 	where := "/v2/" + e.repo.RepositoryStr() + "/referrers/" + image.DigestStr()
 	for n := 0; where != ""; n++ {
 		if n == maxPages {
-			junk = append(junk, Junk{"the list of referrers", fmt.Sprintf("it has more than %d pages", maxPages)})
+			junk = append(junk, Junk{"the list of referrers", fmt.Sprintf("it has more than %d pages", maxPages), nil})
 			break
 		}
 		index, next, err := c.listPage(ctx, e, where)
 		var refused *Error
 		if errors.As(err, &refused) {
-			junk = append(junk, Junk{"the list of referrers", refused.Error()})
+			junk = append(junk, Junk{"the list of referrers", refused.Error(), nil})
 			break
 		}
 		if err != nil {
@@ -112,11 +113,11 @@ func (c *Client) listed(ctx context.Context, e entry, image name.Digest) ([]v1.D
 	var refused *Error
 	switch {
 	case errors.As(err, &refused):
-		junk = append(junk, Junk{fallbackTag(image), refused.Error()})
+		junk = append(junk, Junk{fallbackTag(image), refused.Error(), nil})
 	case err != nil:
 		return nil, nil, err
 	case !index.IsIndex():
-		junk = append(junk, Junk{fallbackTag(image), "it is no index"})
+		junk = append(junk, Junk{fallbackTag(image), "it is no index", nil})
 	default:
 		all = append(all, index.Manifests...)
 	}
