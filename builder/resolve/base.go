@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -26,6 +27,25 @@ func target(im *recipes.Image, o Options) Target {
 	}
 	version := recipes.Suites[im.Debian.Suite]
 	return Target{lock.Python{Version: version, Interpreter: "/usr/bin/python" + version}, glibcs[im.Debian.Suite]}
+}
+
+var patch = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+`)
+
+// exact is the interpreter's version with its patch, "3.13.5", by which a requires-python is
+// judged: the base image's, or that of the chosen Debian package. Where neither is known it
+// is "3.13", which means its first patch.
+func (t Target) exact(d *lock.Debian) string {
+	if full := patch.FindString(t.Python.Full); full != "" {
+		return full
+	}
+	if d != nil {
+		for _, p := range d.Packages {
+			if full := patch.FindString(p.Version); p.Name == "python"+t.Python.Version && strings.HasPrefix(full, t.Python.Version+".") {
+				return full
+			}
+		}
+	}
+	return t.Python.Version
 }
 
 // manylinux is the newest platform that uv knows and that runs on a glibc.

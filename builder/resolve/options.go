@@ -8,6 +8,7 @@ import (
 
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/builder/store"
+	"github.com/forge-build/forge/recipes/lock"
 )
 
 // Options says what a choice may use.
@@ -20,7 +21,8 @@ type Options struct {
 	UpgradeBase bool     // every Debian package is chosen anew
 	Upgrade     []string // normalised names that are chosen anew
 	Env         func(string) string
-	Target      *Target // of a base image; nil: the Debian suite's
+	Target      *Target      // of a base image; nil: the Debian suite's
+	Debian      *lock.Debian // the packages that were chosen, the interpreter among them; may be nil
 	Progress    func(string)
 }
 

@@ -38,7 +38,7 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 		return res, nil
 	}
 	for _, g := range gs {
-		if err := g.admits(version); err != nil {
+		if err := g.admits(on.exact(o.Debian)); err != nil {
 			return nil, err
 		}
 	}
@@ -162,7 +162,7 @@ func choose(ctx context.Context, tool *uv, url string, im *recipes.Image, g grou
 	arch := map[string]string{"linux/amd64": "x86_64", "linux/arm64": "aarch64"}[im.Platform]
 	on := target(im, o)
 	out, err := tool.run(ctx, "", "pip", "compile", "--no-header", "--annotation-style", "split", "--only-binary", ":all:",
-		"--python-platform", arch+"-"+manylinux(on.GLIBC), "--python-version", on.Python.Version, "--default-index", url,
+		"--python-platform", arch+"-"+manylinux(on.GLIBC), "--python-version", on.exact(o.Debian), "--default-index", url,
 		"--constraint", limits, "--output-file", output, wants)
 	if err != nil {
 		return nil, err

@@ -188,6 +188,57 @@ wheels = [{ url = "u", hash = "sha256:%s" }]
 	}
 }
 
+// A requires-python with a patch is judged by the interpreter that the image will have.
+func TestTheInterpretersPatchDecides(t *testing.T) {
+	s := newShelf(t)
+	s.add("alpha", "1.0", `beta; python_full_version >= "3.13.4"`)
+	s.add("beta", "1.0")
+	debian := func(version string) *lock.Debian {
+		return &lock.Debian{Packages: []lock.Deb{{Name: "python3", Version: "3.13.9-1"}, {Name: "python3.13", Version: version}}}
+	}
+	pyproject := "[project]\nrequires-python = \">=3.13.4\"\ndependencies = [\"alpha\"]\n"
+	both := []string{"analysis: alpha 1.0 requested", "analysis: beta 1.0 by alpha"}
+	for _, row := range []struct {
+		name  string
+		o     func(*Options)
+		fails string
+	}{
+		{"Debian's package", func(o *Options) { o.Debian = debian("3.13.5-2+deb13u5") }, ""},
+		{"an older package", func(o *Options) { o.Debian = debian("3.13.3-1") }, "pyproject.toml asks for Python >=3.13.4, and the base has 3.13.3"},
+		{"no package: the first patch", func(*Options) {}, "pyproject.toml asks for Python >=3.13.4, and the base has 3.13"},
+		{"a base image", func(o *Options) {
+			o.Target = &Target{Python: lock.Python{Version: "3.13", Full: "3.13.7", Interpreter: "/usr/local/bin/python3.13"}, GLIBC: "2.41"}
+		}, ""},
+		{"a base image's release candidate", func(o *Options) {
+			o.Target = &Target{Python: lock.Python{Version: "3.13", Full: "3.13.7rc1", Interpreter: "/usr/local/bin/python3.13"}, GLIBC: "2.41"}
+		}, ""},
+	} {
+		im := image()
+		im.Environments = []recipes.Environment{{Name: "analysis", Files: []recipes.RequirementsFile{file(t, "pyproject.toml", pyproject)}}}
+		o := options(t, s)
+		row.o(&o)
+		r, err := Python(context.Background(), im, nil, o)
+		if row.fails != "" {
+			var input *InputError
+			if !errors.As(err, &input) || !strings.HasSuffix(err.Error(), row.fails) {
+				t.Errorf("%s: %v", row.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", row.name, err)
+			continue
+		}
+		var got []string
+		for i, w := range brief(r.Wheels) {
+			got = append(got, r.Wheels[i].Environment+": "+w)
+		}
+		if d := cmp.Diff(both, got); d != "" {
+			t.Errorf("%s: %s", row.name, d)
+		}
+	}
+}
+
 func TestMetadataBesideAWheelMustBeTheWheelsOwn(t *testing.T) {
 	s := newShelf(t)
 	s.add("alpha", "1.0", "beta")

@@ -164,6 +164,7 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	if li.Debian, err = resolve.Debian(ctx, im, before, ro); err != nil {
 		return nil, err
 	}
+	ro.Debian = li.Debian
 	w.t.say("%s: choosing wheels", im.Name)
 	chosen, err := resolve.Python(ctx, im, before, ro)
 	if err != nil {
