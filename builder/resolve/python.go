@@ -21,7 +21,8 @@ import (
 type Resolution struct {
 	Wheels []lock.Wheel // sorted by name
 	Python lock.Python
-	Notes  []string // whole sentences, for the person who locks
+	Notes  []string          // whole sentences, for the person who locks
+	Served map[string]string // by sha256: the address where a wheel is had now; the recipe's own files have none
 }
 
 // glibcs are the versions of the suites' libc6, which decide which wheels run.
@@ -32,7 +33,7 @@ var glibcs = map[string]string{"trixie": "2.41"}
 func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Options) (*Resolution, error) {
 	on := target(im, o)
 	version := on.Python.Version
-	res := &Resolution{Python: on.Python}
+	res := &Resolution{Python: on.Python, Served: map[string]string{}}
 	gs := groups(im)
 	if len(gs) == 0 {
 		return res, nil
@@ -69,6 +70,9 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 				res.Notes = append(res.Notes, w.File+": "+n)
 			}
 			res.Wheels = append(res.Wheels, w)
+			if at := x.address(w); at != "" {
+				res.Served[w.SHA256] = at
+			}
 		}
 	}
 	return res, nil
@@ -246,6 +250,20 @@ func (x *index) take(ctx context.Context, g group, v version, python, glibc stri
 		w.Path = own.Source
 	}
 	return w, nil
+}
+
+// address is where the index, or the recipe itself, says that a wheel is.
+func (x *index) address(w lock.Wheel) string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	p := x.pages[w.Name]
+	if own, ok := p.own[w.File]; ok {
+		if own.Remote() {
+			return own.Source
+		}
+		return ""
+	}
+	return p.files[w.File].URL
 }
 
 // allows says whether the files of the group admit a sha256; an unknown one is not judged.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type lockOptions struct {
 	upgrade     []string
 	upgradeBase bool
 	builder     string
+	export      string
 }
 
 // everything is what --upgrade without a name means.
@@ -40,12 +42,17 @@ func newLock(t *terminal) *cobra.Command {
 		Long: `Lock is the only command that chooses. It resolves the recipe's requirements and
 packages, downloads and inspects each artifact, makes each layer once, and writes
 RECIPE's lock beside it. What is locked already stays unless the recipe or
---upgrade says otherwise; a second run changes no byte.`,
+--upgrade says otherwise; a second run changes no byte.
+
+--export writes the chosen wheels for other tools too, as a lock of PEP 751 with
+their addresses; the wheels of a further environment NAME go to pylock.NAME.toml
+beside it. Such a file names the hosts that this machine takes wheels from.`,
 		Example: `  forge lock recipe.hcl
   forge lock --upgrade=numpy recipe.hcl
   forge lock --upgrade recipe.hcl              # everything
   forge lock --as-of 2026-11-01 recipe.hcl     # nothing newer
-  forge lock --check recipe.hcl                # exit 2 and the difference when anything would change`,
+  forge lock --check recipe.hcl                # exit 2 and the difference when anything would change
+  forge lock --export pylock.toml recipe.hcl   # for uv pip sync pylock.toml`,
 		Args: exactly("RECIPE"),
 		RunE: func(c *cobra.Command, args []string) error { return runLock(c.Context(), t, o, args[0]) },
 	}
@@ -57,6 +64,7 @@ RECIPE's lock beside it. What is locked already stays unless the recipe or
 	f.StringArrayVar(&o.upgrade, "upgrade", nil, "choose this distribution or package anew; without a name, everything")
 	f.Lookup("upgrade").NoOptDefVal = everything
 	f.BoolVar(&o.upgradeBase, "upgrade-base", false, "choose every Debian package anew and keep the wheels")
+	f.StringVar(&o.export, "export", "", "write the wheels to this file too (pylock.toml or pylock.NAME.toml, PEP 751)")
 	f.StringVar(&o.builder, "builder", "auto", "who compiles byte-code, where the recipe wants it: as of forge build")
 	return c
 }
@@ -82,18 +90,29 @@ func writeLock(ctx context.Context, t *terminal, o lockOptions, path string) (*l
 	if err != nil {
 		return nil, err
 	}
+	if o.check && o.export != "" {
+		return nil, usageError{errors.New("--check writes nothing, and --export does: give one of them")}
+	}
+	if o.export != "" {
+		if err := checkExport(o.export, images); err != nil {
+			return nil, err
+		}
+	}
 	before, err := previous(lock.PathOf(path))
 	if err != nil {
 		return nil, err
 	}
-	after, err := relock(ctx, t, o, file, images, before)
+	after, served, err := relock(ctx, t, o, file, images, before)
 	if err != nil {
 		return nil, err
 	}
 	if o.check {
 		return after, checkLock(t, path, before, after)
 	}
-	return after, lock.Write(lock.PathOf(path), after)
+	if err := lock.Write(lock.PathOf(path), after); err != nil || o.export == "" {
+		return after, err
+	}
+	return after, export(t, o.export, file.Dir, images[0], after.Images[images[0].Name], served)
 }
 
 // previous is the lock that is there: an empty one when there is none, its
@@ -114,61 +133,63 @@ func previous(path string) (*lock.Lock, error) {
 }
 
 // relock locks the images and keeps what before says of others that the recipe
-// still has.
-func relock(ctx context.Context, t *terminal, o lockOptions, file *recipes.File, images []*recipes.Image, before *lock.Lock) (*lock.Lock, error) {
+// still has. served says where wheels are had now, by sha256.
+func relock(ctx context.Context, t *terminal, o lockOptions, file *recipes.File, images []*recipes.Image, before *lock.Lock) (after *lock.Lock, served map[string]string, err error) {
 	w, err := newWorkshop(t, file, false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := w.settings.CheckLock(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	after := &lock.Lock{Format: lock.Format, Layers: layer.Format, Images: map[string]*lock.Image{}}
+	served = map[string]string{}
+	after = &lock.Lock{Format: lock.Format, Layers: layer.Format, Images: map[string]*lock.Image{}}
 	for _, im := range file.Images {
 		if old := before.Images[im.Name]; old != nil {
 			after.Images[im.Name] = old
 		}
 	}
 	for _, im := range images {
-		li, err := w.lock(ctx, o, im, before.Images[im.Name])
+		li, at, err := w.lock(ctx, o, im, before.Images[im.Name])
 		if err != nil {
-			return nil, fmt.Errorf("locking image %q: %w", im.Name, err)
+			return nil, nil, fmt.Errorf("locking image %q: %w", im.Name, err)
 		}
 		after.Images[im.Name] = li
+		maps.Copy(served, at)
 	}
-	return after, nil
+	return after, served, nil
 }
 
 // lock is the story of one image: base, interpreter, wheels, layers, and what
-// follows from them.
-func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, before *lock.Image) (*lock.Image, error) {
+// follows from them; and where the wheels are had now, by sha256.
+func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, before *lock.Image) (*lock.Image, map[string]string, error) {
 	ro, err := w.resolveOptions(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	li := &lock.Image{Inputs: im.Inputs(), Platform: im.Platform, Layers: []lock.Layer{}}
 	if !ro.AsOf.IsZero() {
 		li.AsOf = ro.AsOf.UTC().Format(time.RFC3339)
 	}
 	if li.Init, err = builder.LockInit(im.Platform); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var below *base.Image
 	if im.Base != nil {
 		if below, err = w.base(ctx, im, li, &ro); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	} else {
 		w.t.say("%s: choosing Debian packages", im.Name)
 	}
 	if li.Debian, err = resolve.Debian(ctx, im, before, ro); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ro.Debian = li.Debian
 	w.t.say("%s: choosing wheels", im.Name)
 	chosen, err := resolve.Python(ctx, im, before, ro)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	li.Wheels, li.Python = chosen.Wheels, chosen.Python
 	for _, n := range chosen.Notes {
@@ -176,7 +197,7 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	}
 	if below != nil {
 		if err := below.Twice(append([]lock.Wheel{}, li.Wheels...)); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	co := w.convertOptions(im, true)
@@ -186,7 +207,7 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	}
 	made, err := convert.Make(ctx, im, li, convert.Group(li), co)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, m := range made {
 		li.Layers = append(li.Layers, m.Layer)
@@ -194,7 +215,7 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	if im.Python.Bytecode {
 		compiled, err := w.builder(o.builder).Bytecode(ctx, im, li, made, o.check)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, m := range compiled {
 			li.Layers = append(li.Layers, m.Layer)
@@ -203,14 +224,14 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	}
 	if below != nil {
 		if err := resolve.Fits(below, made, w.store); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if li.Derived, err = resolve.Derive(im, li, made); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	li.Created = created(before, li, time.Now())
-	return li, nil
+	return li, chosen.Served, nil
 }
 
 // base reads the image that lies below, and makes it what wheels are chosen for.

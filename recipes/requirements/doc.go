@@ -9,6 +9,8 @@
 // option, an address, a path, an editable project, is an *Error with its line:
 // indexes and wheels are said in the recipe, where one name has one origin.
 //
+// [WritePylock] is the way back: the wheels of a lock, for tools that read PEP 751.
+//
 // Files are input from strangers: they are bounded, and nothing is opened but
 // the bytes that are handed in.
 package requirements
