@@ -17,7 +17,7 @@ const module = "github.com/forge-build/forge/"
 // forge a folder may import, and which heavy libraries it owns.
 var rooms = map[string]struct{ forge, owns []string }{
 	"cmd/forge": {[]string{"builder", "builder/base", "builder/convert", "builder/fetch", "builder/layer", "builder/resolve", "builder/start", "builder/store",
-		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/trust",
+		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/requirements", "recipes/trust",
 		"sbom", "sbom/report", "sbom/vuln",
 		"signing", "signing/admission", "signing/ambient", "signing/evidence", "signing/judge", "signing/publish", "signing/push", "signing/statement", "recipes/manifests"}, []string{"github.com/spf13/"}},
 	"cmd/forge-init":       {[]string{"builder/start"}, nil},
