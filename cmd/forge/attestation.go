@@ -54,10 +54,11 @@ func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref 
 		o.require = append(o.require, o.kind)
 		o.attestationsOnly = true
 	}
-	v, err := newVerifier(o.verifyOptions)
+	v, err := newVerifier(t, o.verifyOptions)
 	if err != nil {
 		return t.unverified(err)
 	}
+	defer v.close()
 	_, accepted, verified, err := v.judge(ctx, o.verifyOptions, ref)
 	if err != nil {
 		return t.unverified(err)

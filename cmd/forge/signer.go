@@ -103,6 +103,13 @@ func (o signOptions) signer(ctx context.Context, t *terminal) (*signing.Signer, 
 		}
 		t.say("signing as %s, with the token of %s", o.identity, src.Name)
 	}
+	if o.trustRoot == "" && keyless { // the root that forge keeps, if it keeps one
+		if path, err := keptRoot(); err == nil {
+			if _, err := os.Lstat(path); err == nil {
+				o.trustRoot = path
+			}
+		}
+	}
 	if o.trustRoot != "" {
 		if with.Root, err = signing.LoadRoot(o.trustRoot); err != nil {
 			return nil, err

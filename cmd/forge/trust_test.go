@@ -20,6 +20,7 @@ import (
 
 	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/sbom/vuln/testdata/advisories"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/signtest"
 	"github.com/forge-build/forge/signing/statement"
@@ -237,6 +238,47 @@ func TestATrustPolicyIsWhatAnImageMustFulfil(t *testing.T) {
 	w.sign(other, image, statement.Signature())
 	expects(t, 0, image.String(), "verify", "--policy", w.policy("two", instead(`sbom {}`, "signatures = 2\n  sbom {}")), tagged)
 	expects(t, 2, "--key would say it again", "verify", "--policy", w.policy("good", asItIs), "--key", filepath.Join(w.dir, "ci.pub"), tagged)
+}
+
+// A scan that is too old is made anew, from the signed SBOM, where the rule says so.
+func TestAStaleScanIsMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	ci := w.key("ci")
+	w.key("other")
+	t.Setenv("FORGE_CACHE", t.TempDir())
+	records, err := advisories.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := t.TempDir()
+	if err := advisories.Build(records, db, time.Now().Add(-time.Hour).UTC()); err != nil {
+		t.Fatal(err)
+	}
+	stale := func(path string, version string) name.Digest {
+		image := w.push(path, "1")
+		for _, s := range allOf(t, image, 30*24*time.Hour) {
+			if s.Type == statement.TypeSPDX {
+				raw, err := json.Marshal(map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "metadata": map[string]any{"component": map[string]any{"type": "container", "name": "x", "version": image.DigestStr()}},
+					"components": []any{map[string]any{"type": "operating-system", "name": "debian", "version": "13"}, map[string]any{"type": "library", "name": "torch", "version": version, "purl": "pkg:pypi/torch@" + version}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s = statement.CycloneDX(raw)
+			}
+			w.sign(ci, image, s)
+		}
+		return image
+	}
+	policy := w.policy("p", instead(`limit   = "high"`, "limit = \"high\"\n rescan = true", `"2.9"`, `"2.0"`))
+	good, bad := stale("ml/good", "2.99.0"), stale("ml/bad", "2.5.1")
+	expects(t, 0, good.String(), "verify", "--policy", policy, "--db", db, good.String())
+	expects(t, 4, "GHSA-53q9-r3pm-6pq6", "verify", "--policy", policy, "--db", db, bad.String())
+	s := expects(t, 4, "", "verify", "--policy", policy, "--db", db, "--all", w.write("l.txt", good.String()+"\n"+bad.String()+"\n"))
+	if s.out != good.String()+"\n" {
+		t.Errorf("printed %q", s.out)
+	}
+	expects(t, 1, "database", "verify", "--policy", policy, "--db", t.TempDir(), good.String()) // no database is no clean scan
+	expects(t, 4, "30 days ago", "verify", "--policy", w.policy("q", instead(`"2.9"`, `"2.0"`)), "--db", db, good.String())
 }
 
 // A2: the same image and statements elsewhere count only where the policy says that it is a mirror.

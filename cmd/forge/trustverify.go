@@ -12,7 +12,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/forge-build/forge/recipes"
-	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/recipes/trust"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
@@ -26,13 +25,10 @@ const maxListed = 64
 type truster struct {
 	policy *trust.Policy
 	root   *signing.Root // nil: no signer and no rule needs one
-	rescan rescanner     // nil: no rule asks for it
+	rescan *rescanner    // nil: nothing is scanned anew
 	now    time.Time
 	limits evidence.Limits
 }
-
-// rescanner searches an SBOM for vulnerabilities, now.
-type rescanner func(ctx context.Context, digest string, kind string, document []byte) (*finding.Document, error)
 
 // accepted is an image that fulfils a trust policy, or what is known of one that does not.
 type accepted struct {
@@ -291,7 +287,7 @@ func (w *truster) search(ctx context.Context, c *judge.Case) error {
 		return nil // that it is missing is said anyway
 	}
 	var err error
-	c.Rescan, err = w.rescan(ctx, c.Digest, s.Type, s.Predicate)
+	c.Rescan, err = w.rescan.search(ctx, c.Digest, s.Predicate)
 	return err
 }
 

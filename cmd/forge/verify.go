@@ -40,6 +40,7 @@ type verifyOptions struct {
 	trust    string // a trust policy file
 	all      string // a list of images
 	parallel int
+	database databaseOptions // for a scan that a trust policy wants anew
 	offline  bool
 	timeout  time.Duration
 }
@@ -100,6 +101,7 @@ or a full predicate type.`,
 func (o *verifyOptions) reading(c *cobra.Command) {
 	c.Flags().StringVar(&o.trust, "policy", "", "file of a trust policy, instead of flags that say who")
 	c.Flags().BoolVar(&o.offline, "offline", false, "refuse to open a connection: IMAGE must be a layout")
+	o.database.flags(c)
 	c.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long a registry may take for everything about one image")
 }
 
@@ -209,10 +211,11 @@ func (e *expectation) statements(p *signing.Policy) error {
 }
 
 func runVerify(ctx context.Context, t *terminal, o verifyOptions, ref string) error {
-	v, err := newVerifier(o)
+	v, err := newVerifier(t, o)
 	if err != nil {
 		return t.unverified(err)
 	}
+	defer v.close()
 	shown, accepted, verified, err := v.judge(ctx, o, ref)
 	if err != nil {
 		return t.unverified(err)

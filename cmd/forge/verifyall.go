@@ -36,10 +36,11 @@ func runVerifyAll(ctx context.Context, t *terminal, o verifyOptions) error {
 	if err != nil {
 		return usageError{fmt.Errorf("reading %q: %w", o.all, err)}
 	}
-	v, err := newVerifier(o)
+	v, err := newVerifier(t, o)
 	if err != nil {
-		return err
+		return t.unverified(err)
 	}
+	defer v.close()
 	outcomes := make([]outcome, len(list))
 	next, done := make(chan int), 0
 	var wait sync.WaitGroup
@@ -85,18 +86,25 @@ type verifier struct {
 	transport http.RoundTripper
 }
 
-func newVerifier(o verifyOptions) (v *verifier, err error) {
+func newVerifier(t *terminal, o verifyOptions) (v *verifier, err error) {
 	v = &verifier{}
 	if o.trust != "" {
 		if v.trust, err = newTruster(o.trust, time.Now()); err != nil {
 			return nil, err
 		}
 		v.trust.limits = evidence.Limits{Total: 64 << 20} // for each of those that run at once
+		v.trust.rescan = &rescanner{t: t, options: o.database, offline: o.offline}
 	} else if v.policy, err = o.policy(); err != nil {
 		return nil, err
 	}
 	v.transport, err = registry.Transport(os.Getenv("FORGE_CA_FILE"))
 	return v, err
+}
+
+func (v *verifier) close() {
+	if v.trust != nil {
+		_ = v.trust.rescan.close() // a database that was only read
+	}
 }
 
 // judge judges the image that a reference names, and says how it is printed.

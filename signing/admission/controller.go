@@ -218,11 +218,11 @@ func (w *writer) regoScan(r *trust.Rule) (rules []string, helpers string) {
 		rules = append(rules, fmt.Sprintf("finished - time.parse_rfc3339_ns(input.predicate.scanner.db.lastUpdate) <= %d000000000", seconds(s.DatabaseMaxAge)))
 	}
 	rules = append(rules, "is_array(input.predicate.scanner.result)", "count(refused) == 0")
-	helpers = "\nwaived(finding) if finding.annotations[_].waived == true\n"
-	unless := ""
+	helpers = "\nexcused(finding) if finding.annotations[_].suppressed != \"\"\n"
 	if s.Waivers {
-		unless = "  not waived(finding)\n"
+		helpers += "\nexcused(finding) if finding.annotations[_].waived == true\n"
 	}
+	unless := "  not excused(finding)\n"
 	if words := refused(s); len(words) > 0 {
 		var quoted []string
 		for _, v := range words {

@@ -213,11 +213,11 @@ func (w *writer) kyvernoScan(r *trust.Rule, predicate string) []string {
 	if s.DatabaseMaxAge > 0 {
 		out = append(out, fmt.Sprintf("%s - timestamp(string(%s.scanner.db.lastUpdate)) <= duration(\"%ds\")", finished, predicate, seconds(s.DatabaseMaxAge)))
 	}
-	waived := `(has(f.annotations) && f.annotations.exists(a, has(a.waived) && a.waived == true))`
-	unless := ""
+	excused := `has(a.suppressed) && a.suppressed != ""`
 	if s.Waivers {
-		unless = waived + " || "
+		excused += ` || has(a.waived) && a.waived == true`
 	}
+	unless := "has(f.annotations) && f.annotations.exists(a, " + excused + ") || "
 	if words := refused(s); len(words) > 0 {
 		var quoted []string
 		for _, v := range words {

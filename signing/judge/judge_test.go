@@ -194,6 +194,7 @@ func TestAScanIsFreshAndFoundLittle(t *testing.T) {
 		"waived until yesterday":         {with(func(w *trust.Scan) { w.Waivers = true }), []Statement{scanned(day, `[{"id":"CVE-1","severity":[{"method":"a","score":"high"}],"annotations":[{"waived":true,"waiver":{"until":"2026-11-24"}}]}]`)}, "CVE-1"},
 		"waived until today":             {with(func(w *trust.Scan) { w.Waivers = true }), []Statement{scanned(day, `[{"id":"CVE-1","severity":[{"method":"a","score":"high"}],"annotations":[{"waived":true,"waiver":{"until":"2026-11-25"}}]}]`)}, ""},
 		"cleared by VEX":                 {with(func(w *trust.Scan) { w.Waivers = true }), []Statement{scanned(day, `[{"id":"CVE-1","severity":[{"method":"a","score":"high"}],"annotations":[{"vex":{"status":"not_affected"}}]}]`)}, ""},
+		"the scanner says it is none":    {want, []Statement{scanned(day, `[{"id":"CVE-1","severity":[{"method":"a","score":"high"}],"annotations":[{"suppressed":"a kernel header"}]}]`)}, ""},
 		"VEX says affected":              {with(func(w *trust.Scan) { w.Waivers = true }), []Statement{scanned(day, `[{"id":"CVE-1","severity":[{"method":"a","score":"high"}],"annotations":[{"vex":{"status":"affected"}}]}]`)}, "CVE-1"},
 		"known to be exploited":          {want, []Statement{scanned(day, `[{"id":"CVE-1","severity":[{"method":"a","score":"low"}],"annotations":[{"exploited":true}]}]`)}, "nothing known to be exploited"},
 		"the database was old":           {with(func(w *trust.Scan) { w.DatabaseMaxAge = time.Hour }), []Statement{scanned(day, `[]`)}, "database: expected a database at most 1 hour old"},
@@ -238,6 +239,23 @@ func TestAScanMadeNowCountsAlone(t *testing.T) {
 			expect(t, Case{Rule: rule, Statements: []Statement{scanned(30*day, `[]`)}, Rescan: document(row.change)}, row.want)
 		})
 	}
+}
+
+// What a publisher excused is not forgotten by a scan that is made anew, unless it has ended.
+func TestAScanMadeNowKnowsWhatWasExcused(t *testing.T) {
+	now := &finding.Document{Version: finding.Format, Digest: digest, Packages: 1, Judged: now, Database: &finding.Database{Built: now, Digest: hexB},
+		Verdict: finding.Verdict{Findings: []finding.Judged{{Finding: finding.Finding{ID: "CVE-1", Package: "torch", Severity: finding.High}}}}}
+	excused := func(pkg, until string) Statement {
+		return scanned(30*day, fmt.Sprintf(`[{"id":"CVE-1","severity":[{"method":"a","score":"high"}],"annotations":[{"package":%q,"waived":true,"waiver":{"until":%q}}]}]`, pkg, until))
+	}
+	rule := &trust.Rule{Scan: &trust.Scan{SignedBy: []string{"ci"}, MaxAge: 7 * day, Limit: "high", Rescan: true, Waivers: true}}
+	expect(t, Case{Rule: rule, Rescan: now, Statements: []Statement{excused("torch", "2026-11-25")}}, "")
+	expect(t, Case{Rule: rule, Rescan: now, Statements: []Statement{excused("torch", "2026-11-24")}}, "CVE-1")
+	expect(t, Case{Rule: rule, Rescan: now, Statements: []Statement{excused("numpy", "2026-11-25")}}, "CVE-1")
+	expect(t, Case{Rule: rule, Rescan: now}, "CVE-1")
+	strict := *rule.Scan
+	strict.Waivers = false
+	expect(t, Case{Rule: &trust.Rule{Scan: &strict}, Rescan: now, Statements: []Statement{excused("torch", "2026-11-25")}}, "CVE-1")
 }
 
 func slsa(change func(string) string) Statement {

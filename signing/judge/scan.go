@@ -25,8 +25,10 @@ type search struct {
 // hit is one finding.
 type hit struct {
 	id        string
+	pkg       string // the package that it is in
 	severity  finding.Severity
 	exploited bool
+	none      bool // the scanner itself says that it is none
 	waived    bool
 	until     string // the waiver's last day; empty: it has none
 }
@@ -96,6 +98,9 @@ func (j *judgement) findings(s *search) {
 	counts, waived := map[finding.Severity]int{}, 0
 	var worst []string
 	for _, h := range s.findings {
+		if h.none {
+			continue
+		}
 		if want.Waivers && h.excused(j.Now) {
 			waived++
 			continue
@@ -177,10 +182,11 @@ func (j *judgement) rescan() {
 		j.failed("scan", nil, "packages to search for", "0 packages")
 		return
 	}
+	excused := j.excusedBefore()
 	s := &search{finished: d.Judged, built: d.Database.Built, database: or(d.Database.Digest, d.Database.Schema)}
 	for _, f := range d.Findings {
-		h := hit{id: f.ID, severity: f.Severity, exploited: f.Exploited}
-		h.waived = f.Waiver != nil && !f.Waiver.Expired(j.Now) || f.VEX != nil && f.VEX.Clears()
+		h := hit{id: f.ID, pkg: f.Package, severity: f.Severity, exploited: f.Exploited, none: f.Suppressed != ""}
+		h.waived = slices.ContainsFunc(excused, func(e hit) bool { return e.id == h.id && e.pkg == h.pkg && e.pkg != "" })
 		s.findings = append(s.findings, h)
 	}
 	for _, u := range d.Unjudged {
@@ -191,6 +197,21 @@ func (j *judgement) rescan() {
 	}
 	j.done("scan", nil, "made now, %d packages", d.Packages)
 	j.found(s)
+}
+
+// excusedBefore are the findings of the newest signed scan, however old, that its publisher
+// excused and that are excused still: a scan made anew does not know them.
+func (j *judgement) excusedBefore() []hit {
+	var newest *search
+	for _, s := range j.of(j.Rule.Scan.SignedBy, TypeVulns) {
+		if found, err := readScan(s); err == nil && (newest == nil || found.finished.After(newest.finished)) {
+			newest = found
+		}
+	}
+	if newest == nil {
+		return nil
+	}
+	return slices.DeleteFunc(newest.findings, func(h hit) bool { return !h.excused(j.Now) })
 }
 
 func readScan(s *Statement) (*search, error) {
@@ -292,6 +313,16 @@ func readVulns(scanner object) ([]hit, error) {
 // that a VEX statement clears it.
 func (h *hit) note(n object) error {
 	h.exploited = h.exploited || string(n["exploited"]) == "true"
+	name, err := n.optional("package")
+	if err != nil {
+		return err
+	}
+	h.pkg = or(h.pkg, name)
+	none, err := n.optional("suppressed")
+	if err != nil {
+		return err
+	}
+	h.none = h.none || none != ""
 	if n["vex"] != nil {
 		v, err := n.at("vex")
 		if err != nil {

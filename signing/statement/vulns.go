@@ -40,6 +40,9 @@ func Vulns(s Scanner, d *finding.Document) (Statement, error) {
 		if f.Exploited {
 			notes["exploited"] = true
 		}
+		if f.Suppressed != "" { // the scanner itself says that it is none
+			notes["suppressed"] = f.Suppressed
+		}
 		if f.Waiver != nil && !f.Waiver.Expired(d.Judged) {
 			notes["waived"], notes["waiver"] = true, f.Waiver
 		}
