@@ -56,6 +56,29 @@ func ReadLayout(dir string) (*Layout, error) {
 	return l, nil
 }
 
+// OpenBlob opens a blob of a layout, which must be a regular file there (OCI-08). Nothing is
+// known of its bytes yet.
+func OpenBlob(dir string, digest v1.Hash) (*os.File, error) {
+	dir, _, _ = strings.Cut(strings.TrimPrefix(dir, "oci:"), "@")
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading image: %w", err)
+	}
+	defer root.Close()
+	if digest.Algorithm != "sha256" || len(digest.Hex) != 64 {
+		return nil, fmt.Errorf("digest %+q is no sha256", digest.String())
+	}
+	name := filepath.Join("blobs", "sha256", digest.Hex)
+	info, err := root.Lstat(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading image %q: %w", dir, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("reading image %q: blob %s is not a regular file", dir, digest.Hex)
+	}
+	return root.Open(name)
+}
+
 func readDocument(root *os.Root, name string) ([]byte, error) {
 	info, err := root.Lstat(name)
 	if err != nil {

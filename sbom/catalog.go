@@ -16,9 +16,15 @@ type Tool struct{ Name, Version string }
 // parallel is how many files are looked at at a time. Each may be as large as inMemory.
 const parallel = 4
 
-// Catalog lists what is in an image. Contents that are too large for memory pass through a
-// file in temp, which has no name; "" is the system's folder.
-func Catalog(ctx context.Context, im *Image, tool Tool, temp string) (*Inventory, error) {
+// Options say how an image is listed.
+type Options struct {
+	Tool Tool
+	Temp string // folder for a file without a name, through which large contents pass; "" is the system's
+	Plan *Plan  // what the image's maker meant, where that is known
+}
+
+// Catalog lists what is in an image.
+func Catalog(ctx context.Context, im *Image, o Options) (*Inventory, error) {
 	t, err := newTree(im)
 	if err != nil {
 		return nil, err
@@ -27,7 +33,7 @@ func Catalog(ctx context.Context, im *Image, tool Tool, temp string) (*Inventory
 	if err != nil {
 		return nil, err
 	}
-	r := &resolver{t: t, disk: spool{dir: temp}, time: im.Created, mime: programs, kind: map[string]bool{}}
+	r := &resolver{t: t, disk: spool{dir: o.Temp}, time: im.Created, mime: programs, kind: map[string]bool{}}
 	defer r.disk.close()
 	for _, paths := range programs {
 		for _, p := range paths {
@@ -38,7 +44,7 @@ func Catalog(ctx context.Context, im *Image, tool Tool, temp string) (*Inventory
 	if err != nil {
 		return nil, fmt.Errorf("listing the image: %w", err)
 	}
-	s, err := syft.CreateSBOM(withScanner{ctx, licences}, imageSource{im, r}, config(tool))
+	s, err := syft.CreateSBOM(withScanner{ctx, licences}, imageSource{im, r}, config(o.Tool))
 	if r.failed != nil {
 		return nil, r.failed // what Syft makes of it may be less
 	}
@@ -48,7 +54,7 @@ func Catalog(ctx context.Context, im *Image, tool Tool, temp string) (*Inventory
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return newInventory(im, t, s)
+	return newInventory(im, t, s, o.Plan)
 }
 
 // config chooses catalogers: those for images, without the two that believe a bill of

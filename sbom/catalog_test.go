@@ -87,7 +87,7 @@ func TestWhatCannotBeReadEndsTheListing(t *testing.T) {
 		}
 		return open(n)
 	}
-	_, err := Catalog(t.Context(), im, Tool{"forge", "test"}, t.TempDir())
+	_, err := Catalog(t.Context(), im, Options{Tool: Tool{"forge", "test"}, Temp: t.TempDir()})
 	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "torch-2.9.1.dist-info/METADATA") || !strings.Contains(err.Error(), im.Layers[1].DiffID) {
 		t.Errorf("error %v; it should name file and layer", err)
 	}

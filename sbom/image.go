@@ -58,7 +58,7 @@ type File struct {
 	Size   int64
 	Link   string
 	SHA256 string // of a regular file's content
-	Owner  string // the distribution that it comes from, where the layer's maker knew
+	Owner  string // whose it is, where the layer's maker knew: "wheel:torch", "deb:libc6", "forge", "recipe"
 	ELF    *ELF   // nil: not ELF, or nobody looked
 	Looked bool   // somebody looked: ELF is nil only if the file is none
 }

@@ -14,12 +14,15 @@ import (
 // Inventory is what is in an image.
 type Inventory struct {
 	Subject  Subject   `json:"subject"`
-	Packages []Package `json:"packages"` // sorted by name, version and place
-	Files    int       `json:"files"`    // regular files of the merged image
-	Unowned  []Unowned `json:"unowned,omitempty"`
+	Packages []Package `json:"packages"`          // sorted by name, version and place
+	Files    int       `json:"files"`             // regular files of the merged image
+	Unowned  []Unowned `json:"unowned,omitempty"` // regular files that no package owns
 	Removed  []Removed `json:"removed,omitempty"`
+	// Differences are what a plan and the image do not have in common; without a plan none.
+	Differences []Difference `json:"differences,omitempty"`
 
-	bom *syftsbom.SBOM
+	bom    *syftsbom.SBOM
+	owners map[string][]pkg.Package // by path
 }
 
 // Subject is the image that an inventory is about.
@@ -86,16 +89,33 @@ type Removed struct {
 }
 
 // newInventory reads Syft's findings together with the tree they were made from.
-func newInventory(im *Image, t *tree, s *syftsbom.SBOM) (*Inventory, error) {
-	ownPython(t, s)
-	inv := &Inventory{bom: s}
+func newInventory(im *Image, t *tree, s *syftsbom.SBOM, plan *Plan) (*Inventory, error) {
+	if err := enrich(im, t, s, plan); err != nil {
+		return nil, err
+	}
+	inv := &Inventory{bom: s, owners: ownersOf(s)}
 	inv.Subject = Subject{Name: im.Name, Digest: im.Digest, Platform: im.OS + "/" + im.Arch, Created: im.Created}
 	for _, l := range im.Layers {
 		inv.Subject.Layers = append(inv.Subject.Layers, Place{l.DiffID, l.Digest, l.Size})
 	}
+	var err error
+	if inv.Removed, err = t.removed(); err != nil {
+		return nil, err
+	}
+	evidence := map[string]bool{}
+	for p := range s.Artifacts.Packages.Enumerate() {
+		for _, l := range p.Locations.ToUnorderedSlice() {
+			evidence[l.RealPath] = true
+		}
+	}
 	for _, p := range t.paths {
-		if n := t.nodes[p]; n.file != nil && !n.dir() && !n.link() {
-			inv.Files++
+		n := t.nodes[p]
+		if n.file == nil || n.dir() || n.link() {
+			continue
+		}
+		inv.Files++
+		if len(inv.owners[p]) == 0 && !evidence[p] {
+			inv.Unowned = append(inv.Unowned, Unowned{Path: plain(p), Layer: im.Layers[n.layer].DiffID, Size: n.from.Size, ELF: n.from.ELF != nil})
 		}
 	}
 	inv.fill(func(p string) int64 {
@@ -104,7 +124,36 @@ func newInventory(im *Image, t *tree, s *syftsbom.SBOM) (*Inventory, error) {
 		}
 		return 0
 	})
+	inv.bundle()
+	if plan != nil {
+		inv.lockedAs(plan)
+		inv.Differences = compare(t, inv, plan)
+	}
 	return inv, nil
+}
+
+// bundle says of a package which other one brings it: the owner of the file by which it was
+// found, if that is not itself.
+func (inv *Inventory) bundle() {
+	for i := range inv.Packages {
+		x := &inv.Packages[i]
+		for _, l := range x.Locations {
+			for _, by := range inv.owners[l.Path] {
+				if id := string(by.ID()); id != x.ID && x.BundledIn == "" && (by.Type != pkg.PythonPkg || by.Name != x.Name) {
+					x.BundledIn = id
+				}
+			}
+		}
+	}
+}
+
+// lockedAs adds the sums of locked artifacts.
+func (inv *Inventory) lockedAs(plan *Plan) {
+	for i, p := range inv.bom.Artifacts.Packages.Sorted() {
+		if a := plan.planned(string(p.Type), p.Name, siteOf(p)); a != nil && a.SHA256 != "" {
+			inv.Packages[i].Hashes = []string{"sha256:" + a.SHA256}
+		}
+	}
 }
 
 // fill makes the plain lists from Syft's form.

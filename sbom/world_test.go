@@ -64,7 +64,7 @@ func layerOf(i int, l files) Layer {
 // listed lists an image, and the test fails if that fails.
 func listed(t *testing.T, layers ...files) *Inventory {
 	t.Helper()
-	inv, err := Catalog(t.Context(), imageOf(layers...), Tool{"forge", "test"}, t.TempDir())
+	inv, err := Catalog(t.Context(), imageOf(layers...), Options{Tool: Tool{"forge", "test"}, Temp: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,9 @@ func debian() files {
 }
 
 // wheel is what an installed wheel leaves.
-func wheel(name, version string, more ...string) files {
+func wheel(name, version string, more ...string) files { return wheelAt(site, name, version, more...) }
+
+func wheelAt(site, name, version string, more ...string) files {
 	dir := site + strings.ReplaceAll(name, "-", "_") + "-" + version + ".dist-info/"
 	meta := "Metadata-Version: 2.4\nName: " + name + "\nVersion: " + version + "\n" + strings.Join(more, "\n") + "\n"
 	module := site + strings.ReplaceAll(name, "-", "_") + "/__init__.py"

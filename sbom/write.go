@@ -2,14 +2,10 @@ package sbom
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
 
-	"github.com/CycloneDX/cyclonedx-go"
-	"github.com/anchore/syft/syft/format/common/cyclonedxhelpers"
-	"github.com/anchore/syft/syft/format/common/spdxhelpers"
 	"github.com/anchore/syft/syft/format/syftjson"
 )
 
@@ -38,27 +34,6 @@ func (inv *Inventory) Write(w io.Writer, f Format) error {
 
 // made is the time that a document states: the image's own.
 func (inv *Inventory) made() string { return inv.Subject.Created.UTC().Format(time.RFC3339) }
-
-func (inv *Inventory) writeSPDX(w io.Writer) error {
-	d := spdxhelpers.ToFormatModel(*inv.bom)
-	if d == nil {
-		return fmt.Errorf("internal error: no document")
-	}
-	d.DocumentNamespace = "https://forge.dev/spdx/" + hexOf(inv.Subject.Digest)
-	d.CreationInfo.Created = inv.made()
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(d)
-}
-
-func (inv *Inventory) writeCycloneDX(w io.Writer) error {
-	b := cyclonedxhelpers.ToFormatModel(*inv.bom)
-	b.SerialNumber = "urn:uuid:" + uuidOf(inv.Subject.Digest)
-	b.Metadata.Timestamp = inv.made()
-	enc := cyclonedx.NewBOMEncoder(w, cyclonedx.BOMFileFormatJSON)
-	enc.SetEscapeHTML(false)
-	return enc.EncodeVersion(b, cyclonedx.SpecVersion1_6)
-}
 
 // uuidOf makes a version 8 UUID of a digest. Source: RFC 9562, 5.8.
 func uuidOf(digest string) string {

@@ -43,6 +43,10 @@ writes an OCI layout to dist/<image>. It prints one line for each image:
 oci:DIR@sha256:…. With --json it prints a document: digest, folder, layers, what slim
 left out, tests and seconds of each image.
 
+Next to each layout lie IMAGE.spdx.json and IMAGE.cdx.json, which say what is in it.
+A package or file that is there and that neither lock nor recipe explains, or one that
+is locked and not there, fails the build (exit 3).
+
 Each image is looked up in a database of vulnerabilities; see forge scan. What the
 recipe does not tolerate ends the build with exit code 3: the layout stays, and is
 neither loaded nor published. The verdict is IMAGE.scan.json, and IMAGE.vex.json states
@@ -168,11 +172,11 @@ func finish(ctx context.Context, w *workshop, o buildOptions, b built, out desti
 		return err
 	}
 	var err error
-	if b.inventory, err = listImage(ctx, b.result.Dir); err != nil {
-		w.t.say("%s: note: the report lists what the lock names: %v", im.Name, err)
+	if b.inventory, err = w.inventory(ctx, b.plan, b.result, at); err != nil {
+		return err
 	}
 	var failed error
-	if b.scan, failed = keeper.judge(ctx, b, at, err); b.scan == nil {
+	if b.scan, failed = keeper.judge(ctx, b, at, nil); b.scan == nil {
 		return failed
 	}
 	if failed == nil {

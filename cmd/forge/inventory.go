@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/builder/layer"
 	"github.com/forge-build/forge/builder/store"
+	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/sbom"
 )
 
@@ -49,7 +52,7 @@ func viewLayout(ctx context.Context, s *store.Store, dir string) (_ *imageView, 
 	}()
 	for i, d := range l.Manifest.Layers {
 		x := sbom.Layer{Digest: d.Digest.String(), DiffID: l.Config.RootFS.DiffIDs[i].String(), MediaType: string(d.MediaType), Size: d.Size}
-		if err := v.fill(ctx, s, &x, filepath.Join(dir, "blobs", "sha256", d.Digest.Hex)); err != nil {
+		if err := v.fill(ctx, s, &x, func() (*os.File, error) { return builder.OpenBlob(dir, d.Digest) }); err != nil {
 			return nil, fmt.Errorf("reading layer %d of image %q: %w", i+1, dir, err)
 		}
 		v.Layers = append(v.Layers, x)
@@ -63,37 +66,113 @@ func newView(l *builder.Layout) *imageView {
 		Created: c.Created.Time, OS: c.OS, Arch: c.Architecture, Variant: c.Variant, Labels: c.Config.Labels}}
 }
 
-// fill finds what a layer holds.
-func (v *imageView) fill(_ context.Context, s *store.Store, x *sbom.Layer, blob string) error {
-	codec, err := layer.CodecOf(x.MediaType)
+// inventory lists what is in a built image, compares it with its plan, and writes the list
+// next to the image; a difference is an *sbom.DifferenceError.
+func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder.Result, at siblings) (*sbom.Inventory, error) {
+	for _, name := range []string{at.spdx(), at.cyclonedx()} { // of another image, if this fails
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	v, err := viewLayout(ctx, w.store, r.Dir)
 	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	inv, err := sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Plan: planOf(plan, v)})
+	if err != nil {
+		return nil, err
+	}
+	if len(inv.Differences) > 0 {
+		return nil, &sbom.DifferenceError{Image: plan.Image.Name, Differences: inv.Differences}
+	}
+	return inv, saveInventory(inv, at)
+}
+
+// saveInventory writes it next to the image.
+func saveInventory(inv *sbom.Inventory, at siblings) error {
+	if err := builder.WriteFile(at.spdx(), func(w io.Writer) error { return inv.Write(w, sbom.SPDX) }); err != nil {
 		return err
 	}
+	return builder.WriteFile(at.cyclonedx(), func(w io.Writer) error { return inv.Write(w, sbom.CycloneDX) })
+}
+
+// planOf says of a plan what an inventory is compared with.
+func planOf(p *builder.Plan, v *imageView) *sbom.Plan {
+	out := &sbom.Plan{Layers: map[string]string{}}
+	for i, l := range p.Layers {
+		out.Layers[v.Layers[i].DiffID] = l.Kind
+	}
+	for _, x := range p.Lock.Wheels {
+		root := "/opt/venv"
+		if x.Environment != "" {
+			root = "/opt/envs/" + x.Environment
+		}
+		out.Packages = append(out.Packages, sbom.Planned{Type: "python", Name: x.Name, Version: x.Version, Root: root, File: x.File, SHA256: x.SHA256,
+			Repository: publicIndex(p.Image, x.Index)})
+	}
+	if p.Lock.Debian != nil {
+		for _, x := range p.Lock.Debian.Packages {
+			out.Packages = append(out.Packages, sbom.Planned{Type: "deb", Name: x.Name, Version: x.Version, File: path.Base(x.Path), SHA256: x.SHA256})
+		}
+	}
+	return out
+}
+
+// publicIndex is the address of an index as the recipe or PyTorch's project publishes it:
+// never that of a mirror, nor one with a name in it, which is a secret of who builds.
+func publicIndex(im *recipes.Image, index string) string {
+	for _, ix := range im.Python.Indexes {
+		if u, err := url.Parse(ix.URL); ix.Name == index && ix.URL != "" && err == nil && u.User == nil {
+			u.RawQuery, u.Fragment = "", ""
+			return u.String()
+		}
+	}
+	if variant, ok := strings.CutPrefix(index, "pytorch-"); ok {
+		return "https://download.pytorch.org/whl/" + variant
+	}
+	return ""
+}
+
+// fill finds what a layer holds. open returns its blob, for a layer that must be read.
+func (v *imageView) fill(ctx context.Context, s *store.Store, x *sbom.Layer, open func() (*os.File, error)) error {
 	ix, err := builder.LayerIndex(s, x.Digest)
 	if err != nil {
 		return err
 	}
-	if ix == nil || ix.DiffID != x.DiffID {
-		return errors.New("it has no index in this store")
-	}
 	f, _, err := s.Open(strings.TrimPrefix(x.Digest, "sha256:"))
 	if errors.Is(err, fs.ErrNotExist) {
-		f, err = os.Open(blob)
+		f, err = open()
 	}
 	if err != nil {
 		return err
 	}
+	if ix == nil || ix.DiffID != x.DiffID {
+		defer f.Close() // only read
+		c, err := builder.ReadContents(ctx, x.MediaType, f, x.Digest, x.DiffID, "")
+		if err != nil {
+			return err
+		}
+		v.closers = append(v.closers, c)
+		x.Files = filesOf(c.Entries)
+		x.Open = func(n int) (io.Reader, error) { return c.Open(n), nil }
+		return nil
+	}
+	codec, err := layer.CodecOf(x.MediaType)
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
 	v.closers = append(v.closers, f)
-	x.Files = filesOf(ix)
+	x.Files = filesOf(ix.Entries)
 	x.Open = func(n int) (io.Reader, error) { return ix.OpenEntry(codec, f, &ix.Entries[n]) }
 	return nil
 }
 
-// filesOf views an index's entries.
-func filesOf(ix *layer.Index) []sbom.File {
-	files := make([]sbom.File, len(ix.Entries))
-	for i := range ix.Entries {
-		e := &ix.Entries[i]
+// filesOf views a layer's entries.
+func filesOf(entries []layer.Entry) []sbom.File {
+	files := make([]sbom.File, len(entries))
+	for i := range entries {
+		e := &entries[i]
 		files[i] = sbom.File{Path: e.Path, Kind: sbom.Kind(e.Type), Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, Link: e.Link,
 			SHA256: e.SHA256, Owner: e.Owner, ELF: (*sbom.ELF)(e.ELF), Looked: true}
 	}

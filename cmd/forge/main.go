@@ -14,6 +14,7 @@ import (
 	"github.com/forge-build/forge/builder/resolve"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/sbom"
 	"github.com/forge-build/forge/sbom/vuln"
 	"github.com/forge-build/forge/signing"
 )
@@ -83,6 +84,7 @@ func exitCode(err error) int {
 		stale       staleError
 		difference  differenceError
 		gate        *gateError
+		unexplained *sbom.DifferenceError
 		vex         *vuln.VEXError
 		expected    *signing.PolicyError
 		key         *signing.KeyError
@@ -96,7 +98,7 @@ func exitCode(err error) int {
 		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &unfit), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference),
 		errors.As(err, &expected), errors.As(err, &key), errors.As(err, &vex):
 		return exitRecipe
-	case errors.As(err, &gate):
+	case errors.As(err, &gate), errors.As(err, &unexplained):
 		return exitGate
 	case errors.As(err, &incomplete):
 		return exitFailure // what is missing may exist

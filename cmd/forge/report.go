@@ -26,11 +26,13 @@ import (
 // siblings is where files about an image lie: next to its layout or archive.
 type siblings string
 
-func (s siblings) html() string    { return string(s) + ".report.html" }
-func (s siblings) json() string    { return string(s) + ".report.json" }
-func (s siblings) scan() string    { return string(s) + ".scan.json" }
-func (s siblings) vex() string     { return string(s) + ".vex.json" }
-func (s siblings) summary() string { return string(s) + ".summary.md" }
+func (s siblings) html() string      { return string(s) + ".report.html" }
+func (s siblings) json() string      { return string(s) + ".report.json" }
+func (s siblings) scan() string      { return string(s) + ".scan.json" }
+func (s siblings) vex() string       { return string(s) + ".vex.json" }
+func (s siblings) spdx() string      { return string(s) + ".spdx.json" }
+func (s siblings) cyclonedx() string { return string(s) + ".cdx.json" }
+func (s siblings) summary() string   { return string(s) + ".summary.md" }
 
 // besideLayout is where files about the image of a layout are: "oci:" before the folder and
 // a digest behind it do not count.

@@ -68,5 +68,5 @@ func listImage(ctx context.Context, image string) (*sbom.Inventory, error) {
 		return nil, err
 	}
 	defer v.Close()
-	return sbom.Catalog(ctx, &v.Image, sbom.Tool{Name: "forge", Version: version}, "")
+	return sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}})
 }

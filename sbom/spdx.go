@@ -1,0 +1,96 @@
+package sbom
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/anchore/syft/syft/format/common/spdxhelpers"
+	"github.com/spdx/tools-golang/spdx"
+)
+
+// writeSPDX writes SPDX 2.3. Packages come first, in the inventory's order.
+//
+// It lists no files: SPDX 2.3 wants a SHA-1 of each (8.4), which nothing of an image or its
+// layers holds, and forge does not read gigabytes again for it. Syft writes zeros. Files with
+// their SHA-256 are in CycloneDX and in Syft's own form.
+func (inv *Inventory) writeSPDX(w io.Writer) error {
+	d := spdxhelpers.ToFormatModel(*inv.bom)
+	if d == nil || len(d.Packages) < len(inv.Packages) {
+		return fmt.Errorf("internal error: no document, or one without packages")
+	}
+	d.DocumentName = plain(inv.Subject.Name)
+	d.DocumentNamespace = "https://forge.dev/spdx/" + hexOf(inv.Subject.Digest)
+	d.CreationInfo.Created = inv.made()
+	d.CreationInfo.Creators = []spdx.Creator{
+		{CreatorType: "Tool", Creator: plain(inv.bom.Descriptor.Name + "-" + inv.bom.Descriptor.Version)},
+		{CreatorType: "Tool", Creator: "syft"},
+	}
+	files := map[spdx.ElementID]bool{}
+	for _, f := range d.Files {
+		files[f.FileSPDXIdentifier] = true
+	}
+	d.Files = nil
+	d.Relationships = slices.DeleteFunc(d.Relationships, func(r *spdx.Relationship) bool {
+		return files[r.RefA.ElementRefID] || files[r.RefB.ElementRefID]
+	})
+	ids := map[string]spdx.ElementID{}
+	for i := range inv.Packages {
+		ids[inv.Packages[i].ID] = d.Packages[i].PackageSPDXIdentifier
+	}
+	for i, x := range inv.Packages {
+		p := d.Packages[i]
+		p.FilesAnalyzed, p.PackageVerificationCode = false, nil
+		p.PackageName, p.PackageVersion = x.Name, x.Version
+		for _, h := range x.Hashes {
+			p.PackageChecksums = append(p.PackageChecksums, spdx.Checksum{Algorithm: "SHA256", Value: hexOf(h)})
+		}
+		if by := ids[x.BundledIn]; by != "" {
+			d.Relationships = append(d.Relationships, &spdx.Relationship{RefA: spdx.DocElementID{ElementRefID: by}, Relationship: "CONTAINS",
+				RefB: spdx.DocElementID{ElementRefID: p.PackageSPDXIdentifier}, RelationshipComment: "a copy in its files"})
+		}
+	}
+	for _, p := range d.Packages {
+		plainSPDX(p)
+	}
+	d.DocumentComment = inv.comment()
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(d)
+}
+
+// plainSPDX takes control characters out of text of the image.
+func plainSPDX(p *spdx.Package) {
+	for _, s := range []*string{&p.PackageName, &p.PackageVersion, &p.PackageSummary, &p.PackageDescription, &p.PackageComment, &p.PackageSourceInfo, &p.PackageHomePage, &p.PackageCopyrightText} {
+		*s = lines(*s)
+	}
+	if p.PackageSupplier != nil {
+		p.PackageSupplier.Supplier = plain(p.PackageSupplier.Supplier)
+	}
+	if p.PackageOriginator != nil {
+		p.PackageOriginator.Originator = plain(p.PackageOriginator.Originator)
+	}
+	for _, r := range p.PackageExternalReferences {
+		r.Locator = plain(r.Locator)
+	}
+}
+
+// lines is plain that keeps line feeds.
+func lines(s string) string {
+	parts := strings.Split(s, "\n")
+	for i := range parts {
+		parts[i] = plain(parts[i])
+	}
+	return strings.Join(parts, "\n")
+}
+
+// comment says in words what has no field.
+func (inv *Inventory) comment() string {
+	var b strings.Builder
+	for _, r := range inv.Removed {
+		fmt.Fprintf(&b, "removed by slim: %s of %s, %d files, %d bytes\n", r.Rule, r.Owner, r.Files, r.Bytes)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
