@@ -43,13 +43,19 @@ func check(t testing.TB, image name.Digest, p signing.Policy) (*signing.Verified
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
+	return verifyIn(ctx, t, image, p)
+}
+
+func verifyIn(ctx context.Context, t testing.TB, image name.Digest, p signing.Policy) (*signing.Verified, error) {
+	t.Helper()
 	c, err := registry.Transport("")
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer c.CloseIdleConnections()
 	src, err := evidence.OpenRegistry(ctx, c, image.Context())
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	img, err := signing.ImageOf(image)
 	if err != nil {

@@ -46,7 +46,10 @@ func Verify(ctx context.Context, src evidence.Source, image Image, p Policy) (*V
 	if err != nil || doc.Index == nil {
 		return v, err
 	}
-	return v, v.index(ctx, src, doc, &p)
+	if err := v.index(ctx, src, doc, &p); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // verifyOne judges one document.

@@ -79,6 +79,15 @@ func (c *conforming) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.put(w, r, repo)
 	case ok && r.Method == http.MethodGet && strings.HasPrefix(rest, "referrers/"):
 		c.list(w, r, repo+"@"+strings.TrimPrefix(rest, "referrers/"))
+	case ok && r.Method == http.MethodDelete && strings.HasPrefix(rest, "manifests/"):
+		c.mu.Lock()
+		for key, referrers := range c.subjects {
+			if strings.HasPrefix(key, repo+"@") {
+				delete(referrers, strings.TrimPrefix(rest, "manifests/"))
+			}
+		}
+		c.mu.Unlock()
+		c.next.ServeHTTP(w, r)
 	default:
 		c.next.ServeHTTP(w, r)
 	}

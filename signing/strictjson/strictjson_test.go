@@ -1,10 +1,12 @@
 package strictjson
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestCheckRefusesWhatTwoReadersReadDifferently(t *testing.T) {
@@ -18,12 +20,16 @@ func TestCheckRefusesWhatTwoReadersReadDifferently(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"a plain document", `{"a":[1,{"b":null}],"c":"ſ"}`, ""},
 		{"one key in two objects", `[{"a":1},{"a":1}]`, ""},
-		{"a key twice", `{"a":1,"b":2,"a":3}`, `byte 16: key "a" stands twice`},
+		{"a key twice", `{"a":1,"b":2,"a":3}`, `byte 14: key "a" stands twice`},
 		{"a key twice, once escaped", `{"a":1,"\u0061":3}`, `stands twice`},
+		{"a key twice among many", `{"0":{"a":1,"b":2},` + many(40)[1:len(many(40))-1] + `,"k3":1}`, `key "k3" stands twice`},
+		{"a key twice after an array of objects", `{"a":[{"b":1},{"b":"}"}],"c":",","a":"{"}`, `key "a" stands twice`},
+		{"a quote in a key", `{"a\"":1,"a\"":2}`, `stands twice`},
+		{"a backslash at a key's end", `{"a\\":1,"b":{"a\\":2}}`, ``},
 		{"a second document", `{} {"x":1}`, "after the document's end"},
 		{"garbage after it", `{}x`, "after the document's end"},
 		{"at the depth", strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth), ""},
-		{"one deeper", strings.Repeat("[", MaxDepth+2) + strings.Repeat("]", MaxDepth+2), "nested deeper than 100"},
+		{"one deeper", strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1), "nested deeper than 100"},
 		{"very deep, never closed", strings.Repeat("[", 1<<20), "nested deeper than 100"},
 		{"at the number of keys", many(MaxKeys), ""},
 		{"one key more", many(MaxKeys + 1), "more than 100000 keys"},
@@ -56,8 +62,62 @@ func TestObjectKnowsExactKeysOnly(t *testing.T) {
 func FuzzCheck(f *testing.F) {
 	f.Add([]byte(`{"a":[1,{"b":null}]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if Check(raw) == nil && !json.Valid(raw) {
+		err := Check(raw)
+		if err == nil && !json.Valid(raw) {
 			t.Errorf("%q is no JSON", raw)
 		}
+		if !json.Valid(raw) || !utf8.Valid(raw) || err != nil && strings.Contains(err.Error(), "deeper") {
+			return
+		}
+		if twice := duplicate(raw); (err != nil) != twice {
+			t.Errorf("%q: %v, a reader token by token says %v", raw, err, twice)
+		}
 	})
+}
+
+// duplicate is a slow reader of another make: it says whether a key stands twice.
+func duplicate(raw []byte) bool {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	var value func(int) bool
+	value = func(depth int) bool {
+		tok, err := dec.Token()
+		if err != nil || depth > MaxDepth {
+			return false
+		}
+		seen := map[string]bool{}
+		switch tok {
+		case json.Delim('{'):
+			for dec.More() {
+				k, err := dec.Token()
+				name, ok := k.(string)
+				if err != nil || !ok || seen[name] {
+					return ok && seen[name]
+				}
+				seen[name] = true
+				if value(depth + 1) {
+					return true
+				}
+			}
+			_, _ = dec.Token()
+		case json.Delim('['):
+			for dec.More() {
+				if value(depth + 1) {
+					return true
+				}
+			}
+			_, _ = dec.Token()
+		}
+		return false
+	}
+	return value(0)
+}
+
+func BenchmarkCheck(b *testing.B) {
+	raw := []byte(`{"a":[` + strings.Repeat(`{"name":"x","version":"1"},`, 1<<15) + `0,` + strings.Repeat("0,", 1<<18) + `0]}`)
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if err := Check(raw); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
