@@ -30,7 +30,7 @@ var rooms = map[string]struct{ forge, owns []string }{
 	"signing/judge":        {[]string{"recipes/cuda", "recipes/finding", "recipes/trust", "signing/statement", "signing/strictjson"}, nil},
 	"recipes/manifests":    {nil, nil},
 	"recipes/cuda":         {nil, nil},
-	"recipes/draft":        {[]string{"recipes/cuda"}, []string{"github.com/moby/buildkit/frontend/dockerfile/"}},
+	"recipes/draft":        {[]string{"recipes/cuda", "recipes/requirements"}, []string{"github.com/moby/buildkit/frontend/dockerfile/"}},
 	"builder": {[]string{"recipes", "recipes/cuda", "recipes/lock", "builder/base", "builder/convert", "builder/debian", "builder/fetch", "builder/layer", "builder/start", "builder/store"},
 		[]string{"github.com/moby/", "github.com/containerd/"}},
 	"builder/resolve": {[]string{"recipes", "recipes/cuda", "recipes/lock", "recipes/requirements", "builder/base", "builder/convert", "builder/debian", "builder/fetch", "builder/layer", "builder/store", "builder/wheel"},

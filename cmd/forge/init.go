@@ -28,8 +28,9 @@ func newInit(t *terminal) *cobra.Command {
 		Short: "Write a first recipe from flags or from what you have",
 		Long: `Init writes a recipe from flags, a requirements.txt, the pip part of an
 environment.yml, or a Dockerfile. What it cannot carry over becomes a comment.
-Files that the recipe copies are looked for below its own folder: write it beside
-the Dockerfile.`,
+A file that pins by hash, a uv.lock, pylock.toml or pyproject.toml is named by the
+recipe and stays what decides. Files that the recipe copies or names are looked for
+below its own folder: write it beside them.`,
 		Example: `  forge init --pytorch 2.9.1 --cuda 12.8 --gpu A100,H100 --output recipe.hcl
   forge init --from requirements.txt
   forge init --from Dockerfile --output recipe.hcl`,
@@ -45,7 +46,7 @@ the Dockerfile.`,
 	f.StringVar(&o.python, "python", "", "Python version")
 	f.StringSliceVar(&o.require, "require", nil, "a requirement (numpy>=2)")
 	f.StringSliceVar(&o.packages, "package", nil, "a Debian package (libgomp1)")
-	f.StringVar(&o.from, "from", "", "requirements.txt, environment.yml or Dockerfile to start from")
+	f.StringVar(&o.from, "from", "", "requirements.txt, environment.yml, pyproject.toml, uv.lock, pylock.toml or Dockerfile to start from")
 	f.StringVarP(&o.output, "output", "o", "", "file to write; it must not exist (default: standard output)")
 	return c
 }
@@ -133,8 +134,10 @@ func readDraft(d *draft.Draft, path string) error {
 		read = d.EnvironmentFile
 	case strings.Contains(lower, "dockerfile"), strings.Contains(lower, "containerfile"):
 		read = d.Dockerfile
+	case lower == "uv.lock", lower == "pyproject.toml", pylockName.MatchString(name):
+		read = d.LockFile
 	case !strings.HasSuffix(lower, ".txt") && !strings.HasSuffix(lower, ".in"):
-		return usageError{fmt.Errorf("starting from %q: its name is neither *.txt, *.in, *.yml nor Dockerfile", path)}
+		return usageError{fmt.Errorf("starting from %q: its name is neither *.txt, *.in, *.yml, pyproject.toml, uv.lock, pylock.toml nor Dockerfile", path)}
 	}
 	err = read(root.FS(), name)
 	if errors.Is(err, fs.ErrNotExist) {

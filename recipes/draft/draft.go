@@ -1,6 +1,7 @@
 // Package draft writes a first recipe from what a team already has: a
 // requirements.txt, the pip part of an environment.yml, or a Dockerfile that
-// starts from nvidia/cuda and runs pip install.
+// starts from nvidia/cuda and runs pip install. A file that pins by hash, and one that
+// forge lock reads by itself (uv.lock, pylock.toml, pyproject.toml), is named by the recipe.
 //
 // What cannot be carried over is never dropped in silence: it becomes a Note,
 // which the recipe holds as a comment. The result is text; it is not evaluated
@@ -34,6 +35,8 @@ type Draft struct {
 	Python       string // "3.13"
 	Suite        string // "" is the default
 	Requirements []string
+	Files        []string // that the recipe names, below its folder
+	Indexes      []Index
 	Packages     []string // Debian
 	User         string
 	UID          int // 0: not said

@@ -168,8 +168,8 @@ func TestRequirementLines(t *testing.T) {
 		{"local-1.0-py3-none-any.whl", "", "", nil, "no name with versions"},
 		{"-e git+https://u:p@h.example/x#egg=x", "", "", nil, "not built: git+https://h.example/x#egg=x"},
 		{"--extra-index-url https://download.pytorch.org/whl/cu128", "", "12.8", nil, ""},
-		{"-i https://pypi.acme.example/simple", "", "", nil, "index is not carried over: https://pypi.acme.example/simple"},
-		{"--extra-index-url=https://user:secret@pypi.acme.example/simple", "", "", nil, "index is not carried over: https://pypi.acme.example/simple"},
+		{"-i https://pypi.acme.example/simple", "", "", nil, "index \"NAME\" { url = \"https://pypi.acme.example/simple\", packages"},
+		{"--extra-index-url=https://user:secret@pypi.acme.example/simple", "", "", nil, "index \"NAME\" { url = \"https://pypi.acme.example/simple\", packages"},
 		{"-c limits.txt", "", "", nil, "constraints are not carried over: limits.txt"},
 		{"-rgone.txt", "", "", nil, "gone.txt, which is not there"},
 	} {

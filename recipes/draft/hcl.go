@@ -25,8 +25,12 @@ func (d *Draft) HCL() string {
 		}
 		parts = append(parts, block("pytorch", attr("version", d.Torch)+attr("cuda", d.CUDA)+list("gpus", d.GPUs)+attr("driver", driver)))
 	}
-	if d.Python != "" || len(d.Requirements) > 0 {
-		parts = append(parts, block("python", attr("version", d.Python)+list("requirements", d.Requirements)))
+	indexes := ""
+	for _, ix := range d.Indexes {
+		indexes += block("index "+quote(ix.Name), attr("url", ix.URL)+list("packages", ix.Packages))
+	}
+	if python := attr("version", d.Python) + list("requirements", d.Requirements) + list("files", d.Files) + indexes; python != "" {
+		parts = append(parts, block("python", python))
 	}
 	if len(d.Packages) > 0 || d.Suite != "" {
 		parts = append(parts, block(`base "debian"`, attr("suite", d.Suite)+list("packages", d.Packages)))

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/forge-build/forge/recipes/requirements"
 )
 
 // requirement takes a PEP 508 line apart: name, extras, versions, marker.
@@ -15,13 +17,20 @@ var requirement = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9]
 // maxFiles bounds how many files name each other with -r.
 const maxFiles = 50
 
-// RequirementsFile reads a requirements.txt, and the files that it names with -r.
+// RequirementsFile reads a requirements.txt, and the files that it names with -r. One with
+// hashes that forge lock can read is named by the recipe as it is.
 // What is no PEP 508 requirement becomes a note. Source: pip's documentation,
 // "Requirements File Format".
 func (d *Draft) RequirementsFile(files fs.FS, name string) error {
 	raw, err := fs.ReadFile(files, name)
 	if err != nil {
 		return fmt.Errorf("reading requirements: %w", err)
+	}
+	if hash.Match(raw) {
+		if set, err := requirements.Read(name, raw); err == nil {
+			d.take(name, set)
+			return nil
+		}
 	}
 	d.lines(files, path.Dir(name), string(raw), map[string]bool{name: true})
 	return nil
@@ -111,7 +120,7 @@ func (d *Draft) AddRequirement(line string) {
 	d.WantsTorch = true
 	pin, pinned := strings.CutPrefix(versions, "==")
 	switch pin = strings.TrimSpace(strings.TrimPrefix(pin, "=")); {
-	case pinned && regexp.MustCompile(`^[0-9]+\.[0-9]+(\.[0-9]+)?$`).MatchString(pin):
+	case pinned && exactTorch.MatchString("=="+pin):
 		d.Torch = pin
 	case versions != "":
 		d.require("torch" + versions)
@@ -127,6 +136,9 @@ func (d *Draft) require(line string) {
 	}
 }
 
+// exactTorch is a pin of torch that the pytorch block can hold.
+var exactTorch = regexp.MustCompile(`^==\s*([0-9]+\.[0-9]+(?:\.[0-9]+)?)$`)
+
 var torchIndex = regexp.MustCompile(`/whl/(?:nightly/|test/)?(cpu|cu[0-9]{3})\b`)
 
 // option takes an option of pip that stands in a file or on a command line.
@@ -136,7 +148,7 @@ func (d *Draft) option(option, value string) {
 		if m := torchIndex.FindStringSubmatch(value); m != nil && d.label(m[1]) || strings.Contains(value, "/whl/torch_stable.html") {
 			return // the pytorch block says the same
 		}
-		d.note("an index is not carried over: %s (forge binds each name to one index: docs/recipe-language.md)", withoutPassword(value))
+		d.note("an index is not carried over, since nothing says which names come from it; if some do, write into python: index \"NAME\" { url = %s, packages = [\"acme-*\"] }", quote(withoutPassword(value)))
 	case "-c", "--constraint":
 		d.note("constraints are not carried over: %s (write those that matter into requirements)", value)
 	case "-e", "--editable":

@@ -19,6 +19,13 @@ type Set struct {
 	Hashes      map[string][]string // normalised name → the sha256 that are allowed, lower-case hex, sorted
 	Python      string              // requires-python, or empty
 	Elsewhere   map[string]string   // normalised name → how the file says that it comes from another place than the index: "index", "git", …
+	Indexes     []Index             // that the file binds names to, sorted by name
+}
+
+// Index is a further index, and the normalised names that a file takes from it.
+type Index struct {
+	Name, URL string
+	Packages  []string // sorted
 }
 
 // Error is a file that cannot be taken, with its place.

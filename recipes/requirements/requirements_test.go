@@ -35,7 +35,7 @@ func TestRead(t *testing.T) {
 				Elsewhere: map[string]string{"lib": "workspace"}}},
 		{"a pyproject", "pyproject.toml", "[project]\nname = \"x\"\nrequires-python = \">=3.12\"\ndependencies = [\"numpy>=2\", \"a[b]~=1.0\"]\n[tool.uv]\nconstraint-dependencies = [\"c<2\"]\n" +
 			"[[tool.uv.index]]\nname = \"t\"\nurl = \"https://x.test\"\nexplicit = true\n[tool.uv.sources]\nnumpy = { index = \"t\" }\na = [{ index = \"t\", marker = \"os_name == 'nt'\" }, { git = \"u\" }]\n",
-			Set{Lines: []string{"numpy>=2", "a[b]~=1.0"}, Constraints: []string{"c<2"}, Python: ">=3.12", Elsewhere: map[string]string{"numpy": "index", "a": "git"}}},
+			Set{Lines: []string{"numpy>=2", "a[b]~=1.0"}, Constraints: []string{"c<2"}, Python: ">=3.12", Elsewhere: map[string]string{"numpy": "index", "a": "git"}, Indexes: []Index{{"t", "https://x.test", []string{"numpy"}}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := Read(c.file, []byte(c.content))

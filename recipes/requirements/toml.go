@@ -256,6 +256,7 @@ type uvSettings struct {
 	ExtraIndex  []string       `toml:"extra-index-url"`
 	FindLinks   []string       `toml:"find-links"`
 	Index       []struct {
+		Name     string `toml:"name"`
 		URL      string `toml:"url"`
 		Explicit bool   `toml:"explicit"`
 	} `toml:"index"`
@@ -286,6 +287,7 @@ func (f *file) uvTool(t uvSettings) error {
 		}
 		f.set.Constraints = append(f.set.Constraints, strings.TrimSpace(c))
 	}
+	from := map[string][]string{} // index → names
 	for name, v := range t.Sources {
 		list, ok := v.([]map[string]any)
 		if one, is := v.(map[string]any); is {
@@ -302,7 +304,18 @@ func (f *file) uvTool(t uvSettings) error {
 			return f.bad(name, "tool.uv.sources: %+q is no source", cut(name))
 		}
 		f.set.Elsewhere[Normalize(name)] = kindOf(list)
+		for _, one := range list {
+			if ix, ok := one["index"].(string); ok && one["marker"] == nil {
+				from[ix] = append(from[ix], Normalize(name))
+			}
+		}
 	}
+	for _, ix := range t.Index {
+		if names := unique(from[ix.Name]); len(names) > 0 {
+			f.set.Indexes = append(f.set.Indexes, Index{ix.Name, ix.URL, names})
+		}
+	}
+	slices.SortFunc(f.set.Indexes, func(a, b Index) int { return strings.Compare(a.Name, b.Name) })
 	return nil
 }
 
