@@ -102,19 +102,23 @@ func load(ctx context.Context, t *terminal, engine string, im *recipes.Image, r 
 	if engine == "" {
 		return nil
 	}
-	reference := referenceOf(im)
+	return loadLayout(ctx, t, engine, r.Dir, referenceOf(im))
+}
+
+// loadLayout brings the image of a layout into an engine, under a reference.
+func loadLayout(ctx context.Context, t *terminal, engine, dir, reference string) error {
 	engine, namespace, _ := strings.Cut(engine, ":")
 	var err error
 	switch engine {
 	case "podman":
-		err = feed(ctx, func(w io.Writer) error { return builder.OCIArchive(w, r.Dir, reference) }, "podman", "load", "--quiet")
+		err = feed(ctx, func(w io.Writer) error { return builder.OCIArchive(w, dir, reference) }, "podman", "load", "--quiet")
 	case "docker":
-		err = feed(ctx, func(w io.Writer) error { return builder.DockerArchive(w, r.Dir, reference) }, "docker", "load", "--quiet")
+		err = feed(ctx, func(w io.Writer) error { return builder.DockerArchive(w, dir, reference) }, "docker", "load", "--quiet")
 	case "containerd":
 		if namespace == "" {
 			namespace = "default"
 		}
-		err = feed(ctx, func(w io.Writer) error { return builder.OCIArchive(w, r.Dir, reference) }, "ctr", "--namespace", namespace, "images", "import", "-")
+		err = feed(ctx, func(w io.Writer) error { return builder.OCIArchive(w, dir, reference) }, "ctr", "--namespace", namespace, "images", "import", "-")
 	}
 	if err != nil {
 		return fmt.Errorf("loading into %s: %w", engine, err)

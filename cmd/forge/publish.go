@@ -142,11 +142,9 @@ func (o publishOptions) ship(ctx context.Context, t *terminal, im *recipes.Image
 	if err != nil {
 		return nil, err
 	}
-	client := push.New(rt)
-	client.Progress = func(e push.Event) {
-		if e.State == "sending" {
-			t.amount("sending "+e.Digest[:min(len(e.Digest), 19)], e.Done, e.Total)
-		}
+	client, err := newPusher(t)
+	if err != nil {
+		return nil, err
 	}
 	s.publisher = &publish.Publisher{Push: client, Transport: rt, Step: func(what string) { t.progress("%s", what) }}
 	return s, nil
@@ -205,11 +203,11 @@ func (s *shipment) run(ctx context.Context, t *terminal, image, dir string) (*pu
 	if err != nil {
 		return nil, fmt.Errorf("publishing %s: %w", s.repo, err)
 	}
-	p := &published{Image: image, Reference: done.Image.Name(), Tags: done.Tags, Signed: done.Signed, Kept: done.Kept, Sent: done.Sent.Bytes, Blobs: done.Sent.Blobs, Held: done.Sent.Held}
+	p := &published{Image: image, Reference: done.Image.Name(), Tags: orNone(done.Tags), Signed: orNone(done.Signed), Kept: orNone(done.Kept), Sent: done.Sent.Bytes, Blobs: done.Sent.Blobs, Held: done.Sent.Held}
 	t.say("published %s: %s in %d blobs sent, %d were there", done.Image, megabytes(p.Sent), p.Blobs, p.Held)
 	switch {
 	case s.order.Signer == nil:
-		t.say("%s is not signed, and has no tag", done.Image)
+		t.say("nothing was signed, and no tag was moved")
 	case len(p.Signed) == 0:
 		t.say("every statement about it was signed before")
 	}
@@ -245,6 +243,14 @@ func (s *shipment) signature(p *published) report.Signature {
 	x.Facts = append(x.Facts, report.Fact{Name: "Signed statements", Value: strings.Join(slices.Compact(statements), ", ")},
 		report.Fact{Name: "Verified", Value: "read back from the registry and verified as a consumer would, before any tag moved"})
 	return x
+}
+
+// orNone is a list that a document shows as one even when it is empty.
+func orNone(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
 }
 
 // mountable are repositories that may share layers with an image: those of the recipe's

@@ -41,7 +41,7 @@ Debian package is locked by hash and turned into layers without being run.`,
 	root.SetErr(t.err)
 	root.AddCommand(
 		newInit(t), newFmt(t), newPlan(t), newLock(t), newFetch(t), newBuild(t),
-		newPublish(t), newVerify(t), newTrust(t), newAttestation(t), newVerifyBundle(t), newPolicy(t),
+		newPublish(t), newCopy(t), newPull(t), newVerify(t), newTrust(t), newAttestation(t), newVerifyBundle(t), newPolicy(t),
 		newSBOM(t), newScan(t), newReport(t),
 		newExplain(t), newDiff(t), newCache(t), newDoctor(t), newVersion(t),
 	)

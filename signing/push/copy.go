@@ -21,16 +21,25 @@ type Collection struct {
 	Junk  []Junk // what is listed and is not said about it
 }
 
+// Bare is an image, or an index with its images, without what is said about it.
+func (c *Client) Bare(ctx context.Context, from Place, image v1.Descriptor) (*Collection, error) {
+	docs, err := c.tree(ctx, from, image)
+	if err != nil {
+		return nil, err
+	}
+	return &Collection{Image: docs[len(docs)-1].Descriptor, Docs: docs}, nil
+}
+
 // maxSaid bounds what is said about what is said.
 const maxSaid = 3
 
 // Collect finds an image and everything that is said about it, and about that.
 func (c *Client) Collect(ctx context.Context, from Place, image v1.Descriptor) (*Collection, error) {
-	docs, err := c.tree(ctx, from, image)
+	out, err := c.Bare(ctx, from, image)
 	if err != nil {
 		return nil, err
 	}
-	out := &Collection{Image: docs[len(docs)-1].Descriptor, Docs: docs}
+	docs := out.Docs
 	seen := map[v1.Hash]bool{}
 	todo := docs
 	for depth := 0; len(todo) > 0 && depth < maxSaid; depth++ {

@@ -83,15 +83,19 @@ func (l *Layout) Index() (*Document, error) {
 }
 
 // Image is the one image or index that the layout holds, artifacts that refer to it aside.
-func (l *Layout) Image() (v1.Descriptor, error) {
+func (l *Layout) Image() (v1.Descriptor, error) { return l.Named("") }
+
+// Named is the one image or index of a name; without a name the only one that is there.
+func (l *Layout) Named(tag string) (v1.Descriptor, error) {
 	index, err := l.Index()
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
 	var found []v1.Descriptor
+	var names []string
 	seen := map[v1.Hash]bool{}
 	for _, d := range index.Manifests {
-		if said(d) || seen[d.Digest] {
+		if said(d) || seen[d.Digest] || tag != "" && d.Annotations[refName] != tag {
 			continue
 		}
 		seen[d.Digest] = true
@@ -101,16 +105,20 @@ func (l *Layout) Image() (v1.Descriptor, error) {
 		}
 		if doc.Subject == nil {
 			found = append(found, d)
-		}
-	}
-	if len(found) != 1 {
-		var names []string
-		for _, d := range found {
 			names = append(names, strings.TrimSpace(d.Digest.String()+" "+d.Annotations[refName]))
 		}
-		return v1.Descriptor{}, refuse("OCI-08", "layout %q holds %d images, one is due; name one as DIR@sha256:…: %s", l.dir, len(found), strings.Join(names, ", "))
 	}
-	return found[0], nil
+	what := "images"
+	if tag != "" {
+		what = fmt.Sprintf("images with the name %q", tag)
+	}
+	switch len(found) {
+	case 0:
+		return v1.Descriptor{}, refuse("OCI-08", "layout %q holds no %s", l.dir, what)
+	case 1:
+		return found[0], nil
+	}
+	return v1.Descriptor{}, refuse("OCI-08", "layout %q holds %d %s, one is due; name it by its digest, DIR@sha256:…: %s", l.dir, len(found), what, strings.Join(names, ", "))
 }
 
 // refName is the annotation that names an entry of a layout. Source: image specification,

@@ -123,7 +123,7 @@ func (w *Writer) receive(ctx context.Context, c *Client, from Source, d v1.Descr
 		return 0, err
 	}
 	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h, reporter{c, d}), io.LimitReader(r, d.Size+1))
+	n, err := io.Copy(io.MultiWriter(f, h, &reporter{c: c, d: d}), io.LimitReader(r, d.Size+1))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return n, err
 	}
@@ -139,12 +139,14 @@ func (w *Writer) receive(ctx context.Context, c *Client, from Source, d v1.Descr
 
 // reporter counts what arrives.
 type reporter struct {
-	c *Client
-	d v1.Descriptor
+	c    *Client
+	d    v1.Descriptor
+	done int64
 }
 
-func (r reporter) Write(p []byte) (int, error) {
-	r.c.event(Event{r.d.Digest.String(), 0, r.d.Size, "receiving"})
+func (r *reporter) Write(p []byte) (int, error) {
+	r.done += int64(len(p))
+	r.c.event(Event{r.d.Digest.String(), r.done, r.d.Size, "receiving"})
 	return len(p), nil
 }
 
