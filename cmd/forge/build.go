@@ -187,7 +187,7 @@ func finish(ctx context.Context, w *workshop, o buildOptions, b built, out desti
 	}
 	rep, err := w.writeReport(b, at)
 	if err == nil {
-		err = summarize(w.t, o.summary, rep, at)
+		err = summarize(w.t, o.summary, at, rep.WriteMarkdown)
 	}
 	return errors.Join(failed, err)
 }

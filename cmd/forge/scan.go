@@ -15,6 +15,7 @@ import (
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/sbom/report"
 	"github.com/forge-build/forge/sbom/vuln"
 )
 
@@ -26,6 +27,7 @@ type scanOptions struct {
 	onlyFixed bool
 	vex       []string
 	output    string
+	summary   string
 	database  databaseOptions
 }
 
@@ -70,6 +72,7 @@ data for the image's distribution is an error; it is never "nothing found".`,
 	f.BoolVar(&o.onlyFixed, "only-fixed", false, "findings without a fix do not fail, unless they are known to be exploited")
 	f.StringArrayVar(&o.vex, "vex", nil, "an OpenVEX document that counts besides the recipe's")
 	f.StringVar(&o.output, "output", "", "file for the verdict as JSON, besides the report")
+	addSummary(c, &o.summary)
 	o.database.flags(c)
 	return c
 }
@@ -107,6 +110,9 @@ type tolerance struct {
 }
 
 func runScan(ctx context.Context, t *terminal, o scanOptions, image string, onlyFixedGiven bool) error {
+	if err := checkSummary(o.summary); err != nil {
+		return err
+	}
 	tol, err := o.tolerance(onlyFixedGiven)
 	if err != nil {
 		return err
@@ -138,6 +144,7 @@ func runScan(ctx context.Context, t *terminal, o scanOptions, image string, only
 	} else {
 		t.verdict(doc)
 	}
+	err = errors.Join(err, summarize(t, o.summary, besideLayout(strings.TrimSuffix(image, ".json")), func(w io.Writer) error { return report.WriteScanMarkdown(w, doc) }))
 	return errors.Join(err, gate(doc))
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -51,7 +52,7 @@ func runReport(t *terminal, o reportOptions, dir string) error {
 	if err := saveReport(rep, at); err != nil {
 		return err
 	}
-	if err := summarize(t, o.summary, rep, at); err != nil {
+	if err := summarize(t, o.summary, at, rep.WriteMarkdown); err != nil {
 		return err
 	}
 	if t.json {
@@ -125,20 +126,20 @@ func checkSummary(value string) error {
 }
 
 // summarize writes a summary where a CI system shows it.
-func summarize(t *terminal, kind string, rep *report.Report, at siblings) error {
+func summarize(t *terminal, kind string, at siblings, write func(io.Writer) error) error {
 	if kind == "" {
 		return nil
 	}
 	path := os.Getenv("GITHUB_STEP_SUMMARY")
 	if path == "" {
 		t.say("GITHUB_STEP_SUMMARY is not set; the summary is in %s", at.summary())
-		return builder.WriteFile(at.summary(), rep.WriteMarkdown)
+		return builder.WriteFile(at.summary(), write)
 	}
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing the summary: %w", err)
 	}
-	err = rep.WriteMarkdown(f)
+	err = write(f)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("writing the summary: %w", err)
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -224,6 +225,9 @@ func findingRow(f finding.Judged) []cell {
 	}
 	tone := map[finding.Severity]string{finding.Critical: "bad", finding.High: "bad", finding.Medium: "warn", finding.Unknown: "warn"}[f.Severity]
 	id := cell{Text: show(f.ID), Class: keep(f.ID)}
+	if len(f.Aliases) > 0 {
+		id.Then = []string{several(f.Aliases, 3)}
+	}
 	for _, u := range f.URLs {
 		if id.Link = link(u); id.Link != "" {
 			break
@@ -245,8 +249,11 @@ func fate(f finding.Judged) []string {
 	if f.VEX != nil {
 		out = append(out, "VEX says: "+show(strings.TrimSpace(f.VEX.Status+" "+f.VEX.Justification)))
 	}
-	if f.Fails {
-		out = append(out, strings.TrimSuffix("It stops the image: "+show(f.Why), ": "))
+	switch {
+	case f.Fails:
+		out = append(out, strings.TrimSuffix("This stops the image: "+show(f.Why), ": "))
+	case f.Waiver == nil && f.VEX == nil && f.Why != "":
+		out = append(out, "It does not stop the image: "+show(f.Why))
 	}
 	return out
 }
@@ -265,8 +272,12 @@ func remarks(d *finding.Document) []part {
 	for _, w := range d.UnusedWaivers {
 		add(fmt.Sprintf("The waiver of %s in %s fits no finding; it can go.", show(w.ID), show(w.Package)))
 	}
+	silent := map[string][]string{}
 	for _, u := range d.Unjudged {
-		add(fmt.Sprintf("Nothing can be said about %s: %s", show(strings.TrimSpace(u.Package+" "+u.Version)), sentence(u.Why)))
+		silent[u.Why] = append(silent[u.Why], strings.TrimSpace(u.Package+" "+u.Version))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(silent)) {
+		add(fmt.Sprintf("Nothing can be said about %s: %s.", several(silent[reason], 8), sentence(reason)))
 	}
 	if n := len(d.UnusedStatements); n > 0 {
 		add(count(n, "VEX statement fits", "VEX statements fit") + " no finding.")
