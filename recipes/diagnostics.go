@@ -81,6 +81,7 @@ func (d *Diagnostics) Text(w io.Writer, width int, color bool) error {
 const (
 	maxMistakes = 100
 	maxLine     = 400
+	maxContext  = 100
 	maxDetail   = 2000
 )
 
@@ -114,7 +115,21 @@ func (d *Diagnostics) excerpt(x *hcl.Diagnostic) (*hcl.Diagnostic, map[string]*h
 	text := bytes.Join([][]byte{bytes.Repeat([]byte{'\n'}, r.Start.Line-1), before, inside, after}, nil)
 	r.Start.Byte = r.Start.Line - 1 + len(before)
 	r.End = hcl.Pos{Line: r.Start.Line, Column: r.Start.Column + len(inside), Byte: r.Start.Byte + len(inside)}
-	return shown, map[string]*hcl.File{r.Filename: {Bytes: text, Nav: file.Nav}}
+	return shown, map[string]*hcl.File{r.Filename: {Bytes: text, Nav: around(file, x.Subject.Start.Byte)}}
+}
+
+// block is what the writer says of the blocks around a mistake: image "train".
+type block string
+
+func (b block) ContextString(int) string { return string(b) }
+
+// around names the blocks around a byte of the whole file, of which the writer sees a part.
+func around(file *hcl.File, at int) block {
+	nav, ok := file.Nav.(interface{ ContextString(int) string })
+	if !ok {
+		return ""
+	}
+	return block(visible(nav.ContextString(at), maxContext))
 }
 
 // visible cuts text and hides control characters.
