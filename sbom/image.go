@@ -76,6 +76,7 @@ type ELF struct {
 	RPath     []string
 	RunPath   []string
 	GLIBC     string
+	GLIBCXX   string
 	ExecStack bool
 	TextRel   bool
 	BuildID   string

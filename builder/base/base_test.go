@@ -56,7 +56,10 @@ func TestAnIndexIsResolvedAndTheBaseIsFound(t *testing.T) {
 	if err := b.Fits(Needs{GLIBC: "2.36", Libraries: []string{"libstdc++.so.6"}}); err != nil {
 		t.Error(err)
 	}
-	for want, n := range map[string]Needs{"the wheels need glibc 2.38, it has 2.36": {GLIBC: "2.38"}, "the wheels need libz.so.1": {Libraries: []string{"libz.so.1"}}} {
+	if err := b.Fits(Needs{GLIBCXX: "3.4.30"}); err != nil {
+		t.Error(err)
+	}
+	for want, n := range map[string]Needs{"the wheels need GLIBCXX_3.4.32 of libstdc++.so.6, its highest is GLIBCXX_3.4.30": {GLIBCXX: "3.4.32"}, "the wheels need glibc 2.38, it has 2.36": {GLIBC: "2.38"}, "the wheels need libz.so.1": {Libraries: []string{"libz.so.1"}}} {
 		if err := b.Fits(n); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}

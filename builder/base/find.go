@@ -154,6 +154,7 @@ func (b *Image) GLIBC() string { return strings.TrimPrefix(b.Lock.Libc, "glibc "
 // Needs says what files of the wheels need of the system, of ELF files that are in an index.
 type Needs struct {
 	GLIBC     string   // highest, "2.28"
+	GLIBCXX   string   // highest of libstdc++.so.6, "3.4.30"; empty: none
 	Libraries []string // sonames, of libstdc++.so.6 and libz.so.1
 }
 
@@ -167,7 +168,17 @@ func (b *Image) Fits(n Needs) error {
 			return &UnfitError{b.Lock.Reference, fmt.Sprintf("the wheels need %s, which it does not have; take a base with it", lib)}
 		}
 	}
+	if n.GLIBCXX != "" && less(b.Lock.Libstdcxx, n.GLIBCXX) {
+		return &UnfitError{b.Lock.Reference, fmt.Sprintf("the wheels need GLIBCXX_%s of libstdc++.so.6, its highest is %s; take a newer base", n.GLIBCXX, b.highest())}
+	}
 	return nil
+}
+
+func (b *Image) highest() string {
+	if b.Lock.Libstdcxx == "" {
+		return "unknown"
+	}
+	return "GLIBCXX_" + b.Lock.Libstdcxx
 }
 
 // interp is the loader that an ELF file asks for, of its first bytes. Source: gABI, PT_INTERP.

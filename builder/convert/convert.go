@@ -20,9 +20,9 @@ import (
 )
 
 // version changes whenever the same members would give other bytes or another judgement: a
-// slim rule, a launcher's text, what debian.Unpacker writes. Layers made before are then
-// made again.
-const version = 2
+// slim rule, a launcher's text, what debian.Unpacker writes, a fact that indexes hold. Layers
+// made before are then made again.
+const version = 3
 
 // Options says where members come from and which codecs are wanted.
 type Options struct {

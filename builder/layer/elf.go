@@ -27,6 +27,7 @@ type ELF struct {
 	RPath     []string `json:"rpath,omitempty"` // elements; an empty one is the working directory
 	RunPath   []string `json:"runpath,omitempty"`
 	GLIBC     string   `json:"glibc,omitempty"`     // "2.34": the highest GLIBC_x.y that a needed version names
+	GLIBCXX   string   `json:"glibcxx,omitempty"`   // "3.4.30": the highest GLIBCXX_ that it needs of libstdc++.so.6
 	ExecStack bool     `json:"execStack,omitempty"` // asked for, or not ruled out
 	TextRel   bool     `json:"textRel,omitempty"`
 	BuildID   string   `json:"buildID,omitempty"`   // hex, of the GNU note
@@ -613,7 +614,9 @@ func (r *elfReader) str(base, size, at uint64) (string, bool) {
 	return string(name), true
 }
 
-// versions finds the highest GLIBC version that the file needs. Source: LSB, "Symbol Versioning".
+// versions finds the highest GLIBC version that the file needs, and the highest GLIBCXX of
+// the system's libstdc++; a copy that a wheel brings has a name of its own. Source: LSB,
+// "Symbol Versioning".
 func (r *elfReader) versions(addr, n uint64, str func(uint64) (string, bool)) {
 	off, ok := r.offset("version needs", addr)
 	if !ok || off > r.size {
@@ -633,6 +636,7 @@ func (r *elfReader) versions(addr, n uint64, str func(uint64) (string, bool)) {
 			return
 		}
 		count, aux, next := r.number(p, 2, 2), off+r.number(p, 8, 4), r.number(p, 12, 4)
+		file, _ := str(r.number(p, 4, 4))
 		for range count {
 			if left--; left < 0 {
 				r.note("more than %d version needs", maxVersions)
@@ -643,7 +647,10 @@ func (r *elfReader) versions(addr, n uint64, str func(uint64) (string, bool)) {
 				return
 			}
 			if name, ok := str(r.number(p, 8, 4)); ok {
-				r.GLIBC = higher(r.GLIBC, name)
+				r.GLIBC = higher(r.GLIBC, "GLIBC_", name)
+				if file == libstdcxx {
+					r.GLIBCXX = higher(r.GLIBCXX, "GLIBCXX_", name)
+				}
 			}
 			step := r.number(p, 12, 4)
 			if step == 0 {
@@ -658,9 +665,11 @@ func (r *elfReader) versions(addr, n uint64, str func(uint64) (string, bool)) {
 	}
 }
 
+const libstdcxx = "libstdc++.so.6"
+
 // higher returns the higher of a version and the one that a name like GLIBC_2.34 states.
-func higher(old, name string) string {
-	v, ok := strings.CutPrefix(name, "GLIBC_")
+func higher(old, prefix, name string) string {
+	v, ok := strings.CutPrefix(name, prefix)
 	if !ok {
 		return old
 	}

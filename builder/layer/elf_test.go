@@ -103,7 +103,10 @@ func expected(t testing.TB, r io.ReaderAt) *ELF {
 	if needs, err := f.DynamicVersionNeeds(); err == nil {
 		for _, n := range needs {
 			for _, d := range n.Needs {
-				e.GLIBC = higher(e.GLIBC, d.Dep)
+				e.GLIBC = higher(e.GLIBC, "GLIBC_", d.Dep)
+				if n.Name == "libstdc++.so.6" {
+					e.GLIBCXX = higher(e.GLIBCXX, "GLIBCXX_", d.Dep)
+				}
 			}
 		}
 	}

@@ -2,8 +2,11 @@ package resolve
 
 import (
 	"fmt"
+	"path"
 	"regexp"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/forge-build/forge/builder/base"
@@ -68,6 +71,7 @@ func manylinux(glibc string) string {
 func Fits(b *base.Image, made []convert.Made, s *store.Store) error {
 	var n base.Needs
 	needed := map[string]bool{}
+	own := map[string]bool{} // libraries that wheels bring
 	for _, m := range made {
 		if m.Layer.Kind != "wheels" {
 			continue
@@ -91,6 +95,10 @@ func Fits(b *base.Image, made []convert.Made, s *store.Store) error {
 			for _, lib := range e.ELF.Needed {
 				needed[lib] = needed[lib] || lib == "libstdc++.so.6" || lib == "libz.so.1"
 			}
+			own[path.Base(e.Path)] = true
+			if newer(e.ELF.GLIBCXX, n.GLIBCXX) {
+				n.GLIBCXX = e.ELF.GLIBCXX
+			}
 		}
 	}
 	for lib, ours := range needed {
@@ -99,13 +107,24 @@ func Fits(b *base.Image, made []convert.Made, s *store.Store) error {
 		}
 	}
 	sort.Strings(n.Libraries)
+	if own["libstdc++.so.6"] {
+		n.GLIBCXX = "" // which of the two is loaded, nobody can tell from here
+	}
 	return b.Fits(n)
 }
 
-// newer compares glibc versions; empty is oldest.
+// newer compares dotted versions, of glibc or libstdc++; empty is oldest.
 func newer(a, b string) bool {
-	var x, y int
-	_, _ = fmt.Sscanf(strings.TrimPrefix(a, "2."), "%d", &x) // empty stays 0
-	_, _ = fmt.Sscanf(strings.TrimPrefix(b, "2."), "%d", &y)
-	return x > y || b == "" && a != ""
+	return slices.Compare(dotted(a), dotted(b)) > 0
+}
+
+func dotted(v string) (out []int) {
+	if v == "" {
+		return nil
+	}
+	for _, part := range strings.Split(v, ".") {
+		n, _ := strconv.Atoi(part) // what is no number counts as 0
+		out = append(out, n)
+	}
+	return out
 }
