@@ -6,9 +6,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	intoto "github.com/in-toto/attestation/go/v1"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
@@ -169,9 +171,33 @@ func (e *entity) bundled(b *bundle.Bundle) (err error) {
 	if e.entries, err = b.TlogEntries(); err != nil {
 		return err
 	}
+	for _, entry := range b.GetVerificationMaterial().GetTlogEntries() {
+		if err := consistent(entry.GetInclusionProof()); err != nil {
+			return err
+		}
+	}
 	if e.times, err = b.Timestamps(); err != nil {
 		return err
 	}
 	e.version, err = b.Version()
 	return err
+}
+
+// consistent compares what a proof states twice: the size and the root of the log's tree, in
+// the proof and in the checkpoint that the log signed. The library uses the checkpoint's.
+func consistent(p *protorekor.InclusionProof) error {
+	if p == nil {
+		return nil
+	}
+	lines := strings.SplitN(p.GetCheckpoint().GetEnvelope(), "\n", 4)
+	if len(lines) < 4 {
+		return errors.New("the log's checkpoint has no three lines")
+	}
+	if want := fmt.Sprint(p.GetTreeSize()); lines[1] != want {
+		return fmt.Errorf("the proof is for a tree of size %s, the checkpoint for %s", want, strictjson.Quote(lines[1]))
+	}
+	if want := base64.StdEncoding.EncodeToString(p.GetRootHash()); lines[2] != want {
+		return fmt.Errorf("the proof is for root %s, the checkpoint for %s", want, strictjson.Quote(lines[2]))
+	}
+	return nil
 }

@@ -70,7 +70,7 @@ func refused(t testing.TB, image name.Digest, p signing.Policy, check_, text str
 	v, err := check(t, image, p)
 	var not *signing.NotVerifiedError
 	if v != nil || !errors.As(err, &not) {
-		t.Fatalf("%v, %v; want it not verified", v, err)
+		t.Fatalf("verified: %v, %v; want it not verified", v != nil, err)
 	}
 	for _, c := range not.Checks {
 		if c.Status == signing.Failed {

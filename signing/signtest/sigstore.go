@@ -53,7 +53,7 @@ type Options struct {
 	Fulcio           string // address instead of an own certificate authority: somebody in between
 }
 
-// Tool is a program that `make stack` has built: fulcio, posix, timestamp-server, cosign.
+// Tool is a program that `make stack` has built: fulcio, posix, timestamp, cosign.
 // Without it the test is skipped, or fails where FORGE_TEST_ALL is set.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
@@ -75,7 +75,7 @@ func Tool(t testing.TB, name string) string {
 // Start starts a Sigstore until the test ends.
 func Start(t testing.TB, o Options) *Sigstore {
 	t.Helper()
-	fulcio, posix, tsa := Tool(t, "fulcio"), Tool(t, "posix"), Tool(t, "timestamp-server")
+	fulcio, posix, tsa := Tool(t, "fulcio"), Tool(t, "posix"), Tool(t, "timestamp")
 	s := &Sigstore{parts: map[string]*exec.Cmd{}, dir: t.TempDir(), issuer: ecKey(t)}
 	s.openID(t)
 	logKey := ecKey(t)
@@ -104,7 +104,7 @@ func Start(t testing.TB, o Options) *Sigstore {
 	s.run(t, Fulcio, fulcio, "serve", "--ca=ephemeralca", "--config-path="+filepath.Join(s.dir, "fulcio.json"), "--ct-log-url="+ctlog,
 		"--host=127.0.0.1", "--port="+p[0], "--grpc-host=127.0.0.1", "--grpc-port="+p[1], "--metrics-port="+p[2],
 		"--legacy-unix-domain-socket="+filepath.Join(s.dir, "f.sock"))
-	s.run(t, Timestamp, tsa, "serve", "--host=127.0.0.1", "--port="+p[3], "--timestamp-signer=memory", "--disable-ntp-monitoring")
+	s.run(t, Timestamp, tsa, "--port="+p[3])
 	s.run(t, Rekor, posix, "serve", "--http-address=127.0.0.1", "--http-port="+p[4], "--grpc-address=127.0.0.1", "--grpc-port="+p[5],
 		"--http-metrics-port="+p[6], "--hostname=rekor.local", "--storage-dir="+filepath.Join(s.dir, "rekor"),
 		"--signer-filepath="+filepath.Join(s.dir, "rekor.pem"), "--checkpoint-interval=1s", "--batch-max-age=100ms")
