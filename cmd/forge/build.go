@@ -150,7 +150,7 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 			return err
 		}
 		t.built(im.Name, out.reference(result), result, o.publish == nil)
-		one := builtImage{im.Name, out.reference(result), time.Since(start).Seconds(), result, nil}
+		one := builtImage{im.Name, out.reference(result), out.siblings(im).html(), time.Since(start).Seconds(), result, nil}
 		if s := ships[im.Name]; s != nil {
 			if one.Published, err = s.built(ctx, t, file, im, l.Images[im.Name], o.builder, result); err != nil {
 				return err
@@ -187,6 +187,7 @@ func finish(ctx context.Context, w *workshop, o buildOptions, b built, out desti
 	}
 	rep, err := w.writeReport(b, at)
 	if err == nil {
+		w.t.say("%s: what is in it, and all that is known of it: %s", im.Name, at.html())
 		err = summarize(w.t, o.summary, at, rep.WriteMarkdown)
 	}
 	return errors.Join(failed, err)
@@ -196,6 +197,7 @@ func finish(ctx context.Context, w *workshop, o buildOptions, b built, out desti
 type builtImage struct {
 	Image     string  `json:"image"`
 	Reference string  `json:"reference"` // oci:DIR@sha256:… or docker-archive:FILE@sha256:…
+	Report    string  `json:"report"`    // path of the page
 	Seconds   float64 `json:"seconds"`   // fetch, conversion, assembly and tests together
 	*builder.Result
 	Published *published `json:"published,omitempty"`

@@ -49,6 +49,9 @@ func (w *workshop) writeReport(b built, at siblings) (*report.Report, error) {
 		return nil, err
 	}
 	rep.Scan = b.scan
+	if b.inventory != nil {
+		rep.Inventory.Files = []string{filepath.Base(at.spdx()), filepath.Base(at.cyclonedx())}
+	}
 	old, err := report.ReadFile(at.json())
 	switch {
 	case err == nil:
@@ -206,10 +209,16 @@ func foundPackages(inv *sbom.Inventory, layers []report.Layer, locked []report.P
 		if rest, ok := strings.CutPrefix(place, "/opt/envs/"); ok {
 			x.Environment, _, _ = strings.Cut(rest, "/")
 		}
+		if x.Kind == "deb" {
+			x.Parent = "" // installed by itself, whatever folder of documentation it shares
+		}
+		if x.Version == "UNKNOWN" {
+			x.Version = ""
+		}
 		i := slices.IndexFunc(locked, func(l report.Package) bool {
 			return l.Kind == x.Kind && plainName(l.Name) == plainName(x.Name) && l.Environment == x.Environment
 		})
-		if i >= 0 && !used[i] && p.BundledIn == "" && (x.Kind != "python" || strings.Contains(place, "/site-packages/") && strings.Count(place[strings.Index(place, "/site-packages/"):], "/") == 3) {
+		if i >= 0 && !used[i] && x.Parent == "" && (x.Kind != "python" || strings.Contains(place, "/site-packages/") && strings.Count(place[strings.Index(place, "/site-packages/"):], "/") == 3) {
 			used[i] = true
 			x.SHA256, x.Requested, x.RequiredBy, x.Layer = locked[i].SHA256, locked[i].Requested, locked[i].RequiredBy, locked[i].Layer
 		}

@@ -13,7 +13,7 @@ import (
 func (r *Report) previousParts() []part {
 	p := r.Previous
 	if p == nil {
-		return []part{{Text: "There is nothing to compare with: no earlier build of this image lay in the output folder."}}
+		return []part{{Text: "There is nothing to compare with: no other build of this image lay in the output folder before."}}
 	}
 	if p.Problem != "" {
 		return []part{{Tone: "warn", Text: "Nothing can be said: the report of the build before could not be read. " + sentence(p.Problem)}}
