@@ -18,7 +18,7 @@ const module = "github.com/forge-build/forge/"
 var rooms = map[string]struct{ forge, owns []string }{
 	"cmd/forge": {[]string{"builder", "builder/base", "builder/convert", "builder/fetch", "builder/layer", "builder/resolve", "builder/start", "builder/store",
 		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/requirements", "recipes/trust",
-		"sbom", "sbom/report", "sbom/vuln",
+		"sbom", "sbom/report", "sbom/vex", "sbom/vuln",
 		"signing", "signing/admission", "signing/ambient", "signing/evidence", "signing/judge", "signing/publish", "signing/push", "signing/statement", "recipes/manifests"}, []string{"github.com/spf13/"}},
 	"cmd/forge-init":       {[]string{"builder/start"}, nil},
 	"recipes":              {[]string{"recipes/cuda", "recipes/finding", "recipes/requirements", "recipes/trust"}, []string{"github.com/hashicorp/hcl/", "github.com/zclconf/"}},
@@ -55,7 +55,8 @@ var rooms = map[string]struct{ forge, owns []string }{
 	"builder/start":      {[]string{"recipes/cuda"}, nil},
 	"sbom":               {nil, []string{"github.com/anchore/syft/", "github.com/anchore/stereoscope/"}},
 	"sbom/report":        {[]string{"recipes/cuda", "recipes/finding"}, nil},
-	"sbom/vuln":          {[]string{"recipes/finding", "sbom"}, []string{"github.com/anchore/grype/", "github.com/openvex/"}},
+	"sbom/vuln":          {[]string{"recipes/finding", "sbom"}, []string{"github.com/anchore/grype/"}},
+	"sbom/vex":           {[]string{"recipes/finding"}, []string{"github.com/openvex/"}},
 }
 
 // testsOnly are rooms that only tests may use; they may use what tests use.

@@ -15,7 +15,7 @@ import (
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
 	"github.com/forge-build/forge/sbom"
-	"github.com/forge-build/forge/sbom/vuln"
+	"github.com/forge-build/forge/sbom/vex"
 	"github.com/forge-build/forge/signing"
 )
 
@@ -85,7 +85,7 @@ func exitCode(err error) int {
 		difference  differenceError
 		gate        *gateError
 		unexplained *sbom.DifferenceError
-		vex         *vuln.VEXError
+		claims      *vex.Error
 		expected    *signing.PolicyError
 		key         *signing.KeyError
 		incomplete  *signing.IncompleteError
@@ -96,7 +96,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &diagnostics), errors.As(err, &invalid), errors.As(err, &format), errors.As(err, &settings),
 		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &unfit), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference),
-		errors.As(err, &expected), errors.As(err, &key), errors.As(err, &vex):
+		errors.As(err, &expected), errors.As(err, &key), errors.As(err, &claims):
 		return exitRecipe
 	case errors.As(err, &gate), errors.As(err, &unexplained):
 		return exitGate

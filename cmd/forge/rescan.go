@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/sbom/vex"
 	"github.com/forge-build/forge/sbom/vuln"
 	"github.com/forge-build/forge/signing"
 )
@@ -38,7 +39,7 @@ func (r *rescanner) search(ctx context.Context, digest string, document []byte) 
 	if err != nil {
 		return nil, &signing.NotVerifiedError{Image: digest, Checks: []signing.Check{{ID: "scan", Digest: digest, Status: signing.Failed, Expected: "an SBOM in which packages can be looked up", Found: err.Error()}}}
 	}
-	return lookUp(ctx, r.db, packages, digest, &tolerance{subject: vuln.Subject{Digest: digest}})
+	return lookUp(ctx, r.db, packages, digest, &tolerance{subject: vex.Subject{Digest: digest}})
 }
 
 func (r *rescanner) close() error {

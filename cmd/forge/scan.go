@@ -16,6 +16,7 @@ import (
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/sbom/report"
+	"github.com/forge-build/forge/sbom/vex"
 	"github.com/forge-build/forge/sbom/vuln"
 )
 
@@ -106,7 +107,7 @@ type tolerance struct {
 	recipes.Vulnerabilities
 	dir     string   // of the recipe
 	vex     []string // files besides the recipe's
-	subject vuln.Subject
+	subject vex.Subject
 }
 
 func runScan(ctx context.Context, t *terminal, o scanOptions, image string, onlyFixedGiven bool) error {
@@ -182,7 +183,7 @@ func (o *scanOptions) tolerance(onlyFixedGiven bool) (*tolerance, error) {
 
 // toleranceOf is what a recipe tolerates in an image.
 func toleranceOf(file *recipes.File, im *recipes.Image) *tolerance {
-	tol := &tolerance{dir: file.Dir, subject: vuln.Subject{Repository: im.Repository}}
+	tol := &tolerance{dir: file.Dir, subject: vex.Subject{Repository: im.Repository}}
 	if im.Vulnerabilities != nil {
 		tol.Vulnerabilities = *im.Vulnerabilities
 	}
@@ -261,13 +262,13 @@ func (tol *tolerance) statements() ([]finding.Statement, error) {
 	var out []finding.Statement
 	read := func(f *os.File, err error, name string) error {
 		if err != nil {
-			return &vuln.VEXError{Name: name, Reason: err.Error()}
+			return &vex.Error{Name: name, Reason: err.Error()}
 		}
 		defer f.Close()
 		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-			return &vuln.VEXError{Name: name, Reason: "it is no regular file"}
+			return &vex.Error{Name: name, Reason: "it is no regular file"}
 		}
-		some, err := vuln.ReadVEX(f, name, tol.VEXAuthors, tol.subject)
+		some, err := vex.Read(f, name, tol.VEXAuthors, tol.subject)
 		out = append(out, some...)
 		return err
 	}
@@ -313,8 +314,8 @@ func gate(doc *finding.Document) error {
 }
 
 // writeVEX writes what a verdict accepts by waiver, or removes what is no longer true.
-func writeVEX(path string, doc *finding.Document, s vuln.Subject, created time.Time) error {
-	raw, err := vuln.WriteVEX(&doc.Verdict, doc.Image, s, created)
+func writeVEX(path string, doc *finding.Document, s vex.Subject, created time.Time) error {
+	raw, err := vex.Write(&doc.Verdict, doc.Image, s, created)
 	if err != nil {
 		return err
 	}

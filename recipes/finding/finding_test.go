@@ -62,6 +62,9 @@ func TestAVerdictFollowsFromLimitsWaiversAndStatements(t *testing.T) {
 		"affected does not clear": {Case{Findings: []Finding{torch(Critical)}, Statements: []Statement{{ID: "CVE-2025-32434", Product: "pkg:pypi/torch", Status: "affected"}}}, true, "", "1 finding"},
 		"a contradiction does not clear": {Case{Findings: []Finding{torch(Critical)}, Statements: []Statement{
 			{ID: "CVE-2025-32434", Product: "pkg:pypi/torch", Status: "affected"}, {ID: "CVE-2025-32434", Product: "pkg:pypi/torch", Status: "not_affected"}}}, true, "", "1 finding"},
+		"a contradiction in the other order does not clear either": {Case{Findings: []Finding{torch(Critical)}, Statements: []Statement{
+			{ID: "CVE-2025-32434", Product: "pkg:pypi/torch", Status: "not_affected"}, {ID: "CVE-2025-32434", Product: "pkg:pypi/torch", Status: "affected"}}}, true, "", "1 finding"},
+		"what the scanner itself leaves out passes": {Case{Findings: []Finding{suppressed()}}, false, "Grype: known to be wrong", ""},
 		"a statement for another version does not clear": {Case{Findings: []Finding{torch(Critical)}, Statements: []Statement{{ID: "CVE-2025-32434", Product: "pkg:pypi/torch@2.5.0", Status: "not_affected"}}},
 			true, "", "1 finding"},
 	}
@@ -80,6 +83,12 @@ func TestAVerdictFollowsFromLimitsWaiversAndStatements(t *testing.T) {
 			}
 		})
 	}
+}
+
+func suppressed() Finding {
+	f := torch(Critical)
+	f.Suppressed = "Grype: known to be wrong"
+	return f
 }
 
 func exploited() Finding {

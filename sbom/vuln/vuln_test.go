@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,18 +22,44 @@ import (
 // built is when the test database was built.
 var built = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 
-// database builds the test database in a folder.
-func database(t *testing.T, change func(*advisories.Records)) string {
-	t.Helper()
+// plain is the test database as it is, built once.
+var plain string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	if plain, err = os.MkdirTemp("", "vuln-"); err == nil {
+		defer os.RemoveAll(plain)
+		err = build(plain, nil)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+func build(dir string, change func(*advisories.Records)) error {
 	r, err := advisories.All()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	if change != nil {
 		change(r)
 	}
-	dir := t.TempDir()
-	if err := advisories.Build(r, dir, built); err != nil {
+	return advisories.Build(r, dir, built)
+}
+
+// database is a folder with the test database, or with another one.
+func database(t *testing.T, change func(*advisories.Records)) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "db")
+	err := os.CopyFS(dir, os.DirFS(plain))
+	if change != nil {
+		err = build(dir, change)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return dir

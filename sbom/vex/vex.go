@@ -1,4 +1,4 @@
-package vuln
+package vex
 
 import (
 	"bytes"
@@ -10,23 +10,24 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openvex/go-vex/pkg/vex"
+	openvex "github.com/openvex/go-vex/pkg/vex"
 
 	"github.com/forge-build/forge/recipes/finding"
 )
 
 // Bounds of a VEX document.
 const (
-	maxVEX        = 16 << 20 // bytes
+	maxBytes      = 16 << 20 // bytes
 	maxStatements = 10_000   // with one product each
+	maxImpact     = 4096     // bytes of prose that are kept
 )
 
-// VEXError is a document that cannot be used.
-type VEXError struct {
+// Error is a document that cannot be used.
+type Error struct {
 	Name, Reason string
 }
 
-func (e *VEXError) Error() string { return fmt.Sprintf("reading VEX %q: %s", e.Name, e.Reason) }
+func (e *Error) Error() string { return fmt.Sprintf("reading VEX %q: %s", e.Name, e.Reason) }
 
 // Subject is the image that VEX may speak of.
 type Subject struct {
@@ -34,30 +35,30 @@ type Subject struct {
 	Digest     string // of the manifest, "sha256:…"; may be empty
 }
 
-// ReadVEX reads an OpenVEX document. Of statements about the same vulnerability in the same
+// Read reads an OpenVEX document. Of statements about the same vulnerability in the same
 // package the latest counts. authors are those whose documents count; with none, each who is
-// named does. What is wrong is a *VEXError.
+// named does. What is wrong is a *Error.
 // Source: github.com/openvex/spec, OPENVEX-SPEC.md, version 0.2.0.
-func ReadVEX(r io.Reader, name string, authors []string, s Subject) ([]finding.Statement, error) {
+func Read(r io.Reader, name string, authors []string, s Subject) ([]finding.Statement, error) {
 	wrong := func(format string, args ...any) error {
-		return &VEXError{Name: name, Reason: fmt.Sprintf(format, args...)}
+		return &Error{Name: name, Reason: fmt.Sprintf(format, args...)}
 	}
-	raw, err := io.ReadAll(io.LimitReader(r, maxVEX+1))
+	raw, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading VEX %q: %w", name, err)
 	}
-	if len(raw) > maxVEX {
-		return nil, wrong("it has more than %d bytes", maxVEX)
+	if len(raw) > maxBytes {
+		return nil, wrong("it has more than %d bytes", maxBytes)
 	}
-	var doc vex.VEX
+	var doc openvex.VEX
 	if err := json.Unmarshal(raw, &doc); err != nil {
 		return nil, wrong("it is no OpenVEX document: %v", err)
 	}
 	author := strings.TrimSpace(doc.Author)
 	switch {
-	case doc.Context != vex.Context && !strings.HasPrefix(doc.Context, vex.Context+"/v0."):
-		return nil, wrong("its @context is %q, and %s is due", doc.Context, vex.ContextLocator())
-	case author == "" || author == vex.DefaultAuthor:
+	case doc.Context != openvex.Context && !strings.HasPrefix(doc.Context, openvex.Context+"/v0."):
+		return nil, wrong("its @context is %q, and %s is due", doc.Context, openvex.ContextLocator())
+	case author == "" || author == openvex.DefaultAuthor:
 		return nil, wrong("it does not say who its author is")
 	case len(authors) > 0 && !slices.Contains(authors, author):
 		return nil, wrong("its author is %q, and the recipe takes documents of %s", author, quoted(authors))
@@ -107,21 +108,21 @@ func quoted(list []string) string {
 }
 
 // statements reads one statement: one for each package that it names.
-func statements(st *vex.Statement, s Subject) ([]finding.Statement, error) {
+func statements(st *openvex.Statement, s Subject) ([]finding.Statement, error) {
 	if st.Vulnerability.Name == "" {
 		return nil, fmt.Errorf("it names no vulnerability")
 	}
 	if !st.Status.Valid() {
-		return nil, fmt.Errorf("the status is %q, and one of %s is due", st.Status, strings.Join(vex.Statuses(), ", "))
+		return nil, fmt.Errorf("the status is %q, and one of %s is due", st.Status, strings.Join(openvex.Statuses(), ", "))
 	}
-	if st.Status == vex.StatusNotAffected && st.Justification == "" && strings.TrimSpace(st.ImpactStatement) == "" {
-		return nil, fmt.Errorf("not_affected needs a justification: one of %s", strings.Join(vex.Justifications(), ", "))
+	if st.Status == openvex.StatusNotAffected && st.Justification == "" && strings.TrimSpace(st.ImpactStatement) == "" {
+		return nil, fmt.Errorf("not_affected needs a justification: one of %s", strings.Join(openvex.Justifications(), ", "))
 	}
 	if err := st.Validate(); err != nil {
 		return nil, err
 	}
 	base := finding.Statement{ID: string(st.Vulnerability.Name), Status: string(st.Status), Justification: string(st.Justification),
-		Impact: bounded(st.ImpactStatement, maxText)}
+		Impact: bounded(st.ImpactStatement, maxImpact)}
 	for _, a := range st.Vulnerability.Aliases {
 		base.Aliases = append(base.Aliases, string(a))
 	}
@@ -149,8 +150,8 @@ func statements(st *vex.Statement, s Subject) ([]finding.Statement, error) {
 	return out, nil
 }
 
-func purl(c vex.Component) string {
-	for _, id := range []string{c.ID, c.Identifiers[vex.PURL]} {
+func purl(c openvex.Component) string {
+	for _, id := range []string{c.ID, c.Identifiers[openvex.PURL]} {
 		if strings.HasPrefix(id, "pkg:") {
 			return id
 		}
@@ -190,12 +191,12 @@ func (s Subject) purlOf(image string) string {
 	return "pkg:oci/" + strings.ToLower(name) + "@" + url.QueryEscape(s.Digest) + query
 }
 
-// WriteVEX writes what a verdict accepts by waiver as one OpenVEX document: the image is
+// Write writes what a verdict accepts by waiver as one OpenVEX document: the image is
 // affected, and why that is accepted, until when, and who answers for it. It is nil when
 // nothing is. created is the image's time; the same verdict gives the same bytes.
-func WriteVEX(v *finding.Verdict, image string, s Subject, created time.Time) ([]byte, error) {
+func Write(v *finding.Verdict, image string, s Subject, created time.Time) ([]byte, error) {
 	created = created.UTC().Truncate(time.Second)
-	doc := vex.VEX{Metadata: vex.Metadata{Context: vex.ContextLocator(), Timestamp: &created, Version: 1, Tooling: "forge"}}
+	doc := openvex.VEX{Metadata: openvex.Metadata{Context: openvex.ContextLocator(), Timestamp: &created, Version: 1, Tooling: "forge"}}
 	owners := []string{}
 	for _, j := range v.Findings {
 		w := j.Waiver
@@ -203,15 +204,15 @@ func WriteVEX(v *finding.Verdict, image string, s Subject, created time.Time) ([
 			continue
 		}
 		owners = append(owners, w.Owner)
-		st := vex.Statement{
-			Vulnerability: vex.Vulnerability{Name: vex.VulnerabilityID(j.ID)},
-			Products: []vex.Product{{Component: vex.Component{ID: s.purlOf(image)},
-				Subcomponents: []vex.Subcomponent{{Component: vex.Component{ID: j.PURL}}}}},
-			Status:          vex.StatusAffected,
+		st := openvex.Statement{
+			Vulnerability: openvex.Vulnerability{Name: openvex.VulnerabilityID(j.ID)},
+			Products: []openvex.Product{{Component: openvex.Component{ID: s.purlOf(image)},
+				Subcomponents: []openvex.Subcomponent{{Component: openvex.Component{ID: j.PURL}}}}},
+			Status:          openvex.StatusAffected,
 			ActionStatement: fmt.Sprintf("Accepted until %s by %s: %s", w.Until, w.Owner, w.Reason),
 		}
 		for _, a := range j.Aliases {
-			st.Vulnerability.Aliases = append(st.Vulnerability.Aliases, vex.VulnerabilityID(a))
+			st.Vulnerability.Aliases = append(st.Vulnerability.Aliases, openvex.VulnerabilityID(a))
 		}
 		if j.PURL == "" {
 			st.Products[0].Subcomponents = nil
@@ -231,4 +232,12 @@ func WriteVEX(v *finding.Verdict, image string, s Subject, created time.Time) ([
 		return nil, fmt.Errorf("writing a VEX document: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// bounded cuts a text after at most n bytes, between characters.
+func bounded(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
 }
