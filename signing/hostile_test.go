@@ -409,7 +409,7 @@ func TestAnIndexAndItsChildren(t *testing.T) {
 		bad := mutate.AppendManifests(index, mutate.IndexAddendum{Add: signtest.Image(t), Descriptor: v1.Descriptor{Annotations: map[string]string{
 			"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": "sha256:" + strings.Repeat("a", 64)}}})
 		refused(t, sign(t, bad), a.policy, signing.CheckIndex, "not in the index")
-		good := mutate.AppendManifests(index, mutate.IndexAddendum{Add: signtest.Image(t), Descriptor: v1.Descriptor{Annotations: map[string]string{
+		good := mutate.AppendManifests(index, mutate.IndexAddendum{Add: signtest.Image(t), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}, Annotations: map[string]string{
 			"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": children[0].DigestStr()}}})
 		if _, err := check(t, sign(t, good), a.policy); err != nil {
 			t.Error(err)

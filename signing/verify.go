@@ -12,6 +12,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 
 	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/strictjson"
 )
 
 // maxChildren bounds the images of an index that are verified with it.
@@ -261,9 +262,9 @@ func (v *Verified) index(ctx context.Context, src evidence.Source, doc *evidence
 		v.checks = append(v.checks, Check{ID: CheckIndex, Digest: v.image.Digest.String(), Status: Skipped, Why: "the policy is content with the index, which names its children by digest"})
 		return nil
 	}
-	children, why := images(doc.Index)
-	if why != "" {
-		return refuse("an index of images", why)
+	children, err := Images(doc.Index)
+	if err != nil {
+		return refuse("an index of images", err.Error())
 	}
 	for _, d := range children {
 		child := Image{v.image.Repository, d.Digest}
@@ -296,9 +297,10 @@ func (v *Verified) index(ctx context.Context, src evidence.Source, doc *evidence
 	return nil
 }
 
-// images are the images of an index; BuildKit's own attestation manifests, which say of
-// which image they are, are none. Else why it cannot be said.
-func images(index *v1.IndexManifest) ([]v1.Descriptor, string) {
+// Images are the images of an index: all but BuildKit's attestation manifests. Such a one is
+// about an image of the same index, and says that it is for no platform; any other may be what
+// a runtime chooses, whatever is noted beside it. signing A7.
+func Images(index *v1.IndexManifest) ([]v1.Descriptor, error) {
 	var all []v1.Descriptor
 	here := map[string]bool{}
 	for _, d := range index.Manifests {
@@ -307,17 +309,19 @@ func images(index *v1.IndexManifest) ([]v1.Descriptor, string) {
 	for _, d := range index.Manifests {
 		if d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" {
 			if of := d.Annotations["vnd.docker.reference.digest"]; !here[of] {
-				return nil, fmt.Sprintf("%s is about %q, which is not in the index", d.Digest, of)
+				return nil, fmt.Errorf("%s is about %s, which is not in the index", d.Digest, strictjson.Quote(of))
 			}
-			continue
+			if p := d.Platform; p != nil && p.OS == "unknown" && p.Architecture == "unknown" {
+				continue
+			}
 		}
 		all = append(all, d)
 	}
 	switch {
 	case len(all) == 0:
-		return nil, "no image"
+		return nil, errors.New("no image")
 	case len(all) > maxChildren:
-		return nil, fmt.Sprintf("%d images; at most %d are verified", len(all), maxChildren)
+		return nil, fmt.Errorf("%d images; at most %d are verified", len(all), maxChildren)
 	}
-	return all, ""
+	return all, nil
 }

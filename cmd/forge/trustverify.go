@@ -18,9 +18,6 @@ import (
 	"github.com/forge-build/forge/signing/judge"
 )
 
-// maxListed bounds the images of an index that are judged one by one.
-const maxListed = 64
-
 // truster judges images by a trust policy.
 type truster struct {
 	policy *trust.Policy
@@ -186,6 +183,9 @@ func (w *truster) verify(ctx context.Context, src evidence.Source, image signing
 	if err != nil {
 		return nil, err
 	}
+	if err := w.deniedImage(image, doc, out); err != nil {
+		return nil, err
+	}
 	switch {
 	case doc.Index == nil || rule.Level == trust.LevelIndex:
 		err = w.one(ctx, src, image, rule, original, out)
@@ -201,18 +201,11 @@ func (w *truster) verify(ctx context.Context, src evidence.Source, image signing
 
 // each judges the images that an index lists.
 func (w *truster) each(ctx context.Context, src evidence.Source, index signing.Image, doc *evidence.Document, rule *trust.Rule, original string, out *accepted) error {
-	children := doc.Index.Manifests
-	if len(children) == 0 || len(children) > maxListed {
-		return w.refuse(index, out, signing.Check{ID: signing.CheckIndex, Status: signing.Failed, Expected: fmt.Sprintf("an index of 1 to %d images", maxListed), Found: fmt.Sprint(len(children))})
-	}
-	here := map[string]bool{}
-	for _, d := range children {
-		here[d.Digest.String()] = true
+	children, err := signing.Images(doc.Index)
+	if err != nil {
+		return w.refuse(index, out, signing.Check{ID: signing.CheckIndex, Status: signing.Failed, Expected: "an index of images", Found: err.Error()})
 	}
 	for _, d := range children {
-		if d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" && here[d.Annotations["vnd.docker.reference.digest"]] {
-			continue // BuildKit's; nothing runs it
-		}
 		child, err := src.Document(ctx, d.Digest)
 		if err != nil {
 			return fmt.Errorf("reading %s of index %s: %w", d.Digest, index.Digest, err)
@@ -236,9 +229,6 @@ func (w *truster) refuse(image signing.Image, out *accepted, c signing.Check) er
 
 // one judges one manifest or index: who signed what, then what that says.
 func (w *truster) one(ctx context.Context, src evidence.Source, image signing.Image, rule *trust.Rule, original string, out *accepted) error {
-	if d := w.denied(func(l *trust.Denied) *trust.Denial { return l.Image(image.Digest.String()) }); d != nil {
-		return w.refuse(image, out, signing.Check{ID: "denied", Status: signing.Failed, Expected: "an image that is not denied", Found: "denied: " + d.Reason})
-	}
 	v, err := signing.Verify(ctx, src, image, w.expected(rule, original))
 	if err != nil {
 		return w.unfulfilled(err, out)
@@ -317,6 +307,23 @@ func (w *truster) denied(find func(*trust.Denied) *trust.Denial) *trust.Denial {
 		return nil
 	}
 	return find(&w.policy.Denied.List)
+}
+
+// deniedImage looks for an image on the deny list, and for all that an index lists: whatever a
+// rule wants of them, a runtime may choose each.
+func (w *truster) deniedImage(image signing.Image, doc *evidence.Document, out *accepted) error {
+	digests := []v1.Hash{image.Digest}
+	if doc.Index != nil {
+		for _, d := range doc.Index.Manifests {
+			digests = append(digests, d.Digest)
+		}
+	}
+	for _, digest := range digests {
+		if d := w.denied(func(l *trust.Denied) *trust.Denial { return l.Image(digest.String()) }); d != nil {
+			return w.refuse(signing.Image{Repository: image.Repository, Digest: digest}, out, signing.Check{ID: "denied", Status: signing.Failed, Expected: "an image that is not denied", Found: "denied: " + d.Reason})
+		}
+	}
+	return nil
 }
 
 func (w *truster) deniedSigner(s signing.Statement) *trust.Denial {

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/forge-build/forge/signing"
+	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
+)
+
+// child is an image of an index.
+type child struct {
+	image        v1.Image
+	architecture string
+	about        v1.Image // whose attestation manifest it says it is; nil: it does not
+}
+
+func indexOf(t *testing.T, repo name.Repository, tag string, children ...child) name.Digest {
+	t.Helper()
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, c := range children {
+		d := v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: c.architecture}}
+		if c.architecture == "unknown" {
+			d.Platform.OS = "unknown"
+		}
+		if c.about != nil {
+			d.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": digestIn(t, repo, c.about).DigestStr()}
+		}
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: c.image, Descriptor: d})
+	}
+	return signtest.Push(t, repo, tag, index)
+}
+
+func digestIn(t *testing.T, repo name.Repository, im v1.Image) name.Digest {
+	t.Helper()
+	d, err := im.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repo.Digest(d.String())
+}
+
+// A7: whoever writes an index cannot hide an image among BuildKit's attestations: what a
+// runtime would choose for a platform is judged, whatever is noted beside it.
+func TestAnImageCalledAnAttestationIsJudged(t *testing.T) {
+	w := newWorld(t)
+	ci := w.key("ci")
+	w.key("other")
+	repo := signtest.Repository(t, w.host, "ml/train")
+	good, evil := signtest.Image(t), signtest.Image(t)
+	hidden := indexOf(t, repo, "1", child{evil, "amd64", good}, child{good, "arm64", nil})
+	honest := indexOf(t, repo, "2", child{good, "amd64", nil}, child{evil, "unknown", good})
+	for _, s := range allOf(t, digestIn(t, repo, good), time.Hour) {
+		w.sign(ci, digestIn(t, repo, good), s)
+	}
+	policy := w.policy("p", instead("sbom {}", "level = \"platform\"\n  sbom {}"))
+	expects(t, 0, honest.String(), "verify", "--policy", policy, honest.String())
+	expects(t, 4, "cosign/sign/v1", "verify", "--policy", policy, hidden.String())
+
+	each := w.policy("each", asItIs)
+	key := w.dir + "/ci.pub"
+	for _, index := range []name.Digest{hidden, honest} {
+		w.sign(ci, index, statement.Signature())
+	}
+	expects(t, 4, "cosign/sign/v1", "verify", "--policy", each, hidden.String())
+	expects(t, 4, "cosign/sign/v1", "verify", "--key", key, hidden.String())
+	expects(t, 0, honest.String(), "verify", "--key", key, honest.String())
+}
+
+// A23: a denied image stays denied when it comes inside an index, and a denied index when only
+// its images are signed.
+func TestADeniedImageIsDeniedAtEveryLevel(t *testing.T) {
+	w := newWorld(t)
+	ci, security := w.key("ci"), w.key("security")
+	w.key("other")
+	repo := signtest.Repository(t, w.host, "ml/train")
+	im := signtest.Image(t)
+	index := indexOf(t, repo, "1", child{im, "amd64", nil})
+	for _, at := range []name.Digest{index, digestIn(t, repo, im)} {
+		for _, s := range allOf(t, at, time.Hour) {
+			w.sign(ci, at, s)
+		}
+	}
+	for _, level := range []string{"each", "index", "platform"} {
+		policy := w.policy(level, func(s string) string {
+			return strings.Replace(s, "sbom {}", fmt.Sprintf("level = %q\n  sbom {}", level), 1) + "\nsigner \"security\" { key = \"security.pub\" }\ndeny_list \"deny.hcl\" { signed_by = [\"security\"] }\n"
+		})
+		w.denies(security, lockSum)
+		expects(t, 0, index.String(), "verify", "--policy", policy, index.String())
+		for _, d := range []name.Digest{index, digestIn(t, repo, im)} {
+			w.denies(security, strings.TrimPrefix(d.DigestStr(), "sha256:"))
+			expects(t, 4, "denied: stolen", "verify", "--policy", policy, index.String())
+		}
+	}
+}
+
+// denies writes a deny list that holds one image.
+func (w *world) denies(by *signing.Signer, sum string) {
+	w.t.Helper()
+	day := func(n int) string { return time.Now().AddDate(0, 0, n).UTC().Format(time.DateOnly) }
+	text := fmt.Sprintf("issued = %q\nuntil = %q\nimage \"sha256:%s\" { reason = \"stolen\" }\n", day(-1), day(7), sum)
+	w.write("deny.hcl", text)
+	raw, err := statement.Statement{Type: "https://forge.example/deny-list", Predicate: struct{}{}}.Write(statement.Image{Repository: "deny.hcl", Digest: sha256Of(text)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s, err := by.Sign(w.t.Context(), raw)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.write("deny.hcl.sigstore.json", string(s.Bundle))
+}
+
+func sha256Of(text string) string {
+	h, _, _ := v1.SHA256(strings.NewReader(text)) // a text can be read
+	return h.String()
+}
