@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -551,4 +552,61 @@ func TestTheKeptRootIsAFilesOrNobodys(t *testing.T) {
 		t.Fatal(err)
 	}
 	expects(t, 2, "trust root", "trust", "show")
+}
+
+// keyless signs as whom a token names, with a private Sigstore.
+func (w *world) keyless(s *signtest.Sigstore, token string) *signing.Signer {
+	w.t.Helper()
+	root, err := signing.LoadRoot(s.Root)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	signer, err := signing.NewSigner(w.t.Context(), signing.SignWith{Root: root,
+		Token:    func(context.Context) (string, error) { return token, nil },
+		Services: signing.Services{Fulcio: s.Fulcio, Rekor: s.Rekor, Timestamp: s.Timestamp}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return signer
+}
+
+// A15: an identity is a workflow, of a branch, that ran for a reason; its signatures have ages.
+func TestATrustPolicyJudgesIdentitiesAndTimes(t *testing.T) {
+	sigstore := signtest.Start(t, signtest.Options{})
+	w := newWorld(t)
+	w.key("ci")
+	w.key("other")
+	root, err := os.ReadFile(sigstore.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("root.json", string(root))
+	sign := func(path, ref, event string) name.Digest {
+		image := w.push(path, "1")
+		w.sign(w.keyless(sigstore, sigstore.WorkflowToken(t, "acme/ml", "image.yml", ref, event)), image, statement.Signature())
+		return image
+	}
+	pushed, asked, branch := sign("ml/pushed", "refs/heads/main", "push"), sign("ml/asked", "refs/heads/main", "pull_request"), sign("ml/branch", "refs/heads/evil", "push")
+	policy := func(change func(string) string) string {
+		return w.write("p.hcl", change(fmt.Sprintf(`trusted_root = "root.json"
+signer "workflow" {
+  identity    = "https://github.com/acme/ml/.github/workflows/image.yml@refs/heads/main"
+  issuer      = %q
+  certificate = { build_trigger = "push", source_repository_uri = "https://github.com/acme/ml" }
+}
+images "all" {
+  repositories = ["%s/ml/*"]
+  signed_by    = ["workflow"]
+  max_age      = "1 days"
+  since        = %q
+}
+`, sigstore.Workflow, w.host, time.Now().AddDate(0, 0, -1).UTC().Format(time.DateOnly))))
+	}
+	expects(t, 0, pushed.String(), "verify", "--policy", policy(asItIs), pushed.String())
+	expects(t, 4, "buildTrigger", "verify", "--policy", policy(asItIs), asked.String())
+	expects(t, 4, "refs/heads/evil", "verify", "--policy", policy(asItIs), branch.String())
+	expects(t, 4, "signer", "verify", "--policy", policy(instead("acme/ml/.github", "acme/m./.github")), pushed.String()) // a dot is a dot
+	expects(t, 0, pushed.String(), "verify", "--policy", policy(instead(`identity    = "https://github.com/acme/ml/`, `identity_pattern = "https://github\\.com/acme/[a-z]+/`)), pushed.String())
+	expects(t, 4, "signed since", "verify", "--policy", policy(instead(time.Now().AddDate(0, 0, -1).UTC().Format(time.DateOnly), "2099-01-01")), pushed.String())
+	expects(t, 4, "signer", "verify", "--policy", policy(instead(sigstore.Workflow, sigstore.Workflow+"/")), pushed.String()) // A13
 }
