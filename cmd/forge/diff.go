@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/sbom"
 	"github.com/forge-build/forge/sbom/report"
 )
 
@@ -26,15 +28,16 @@ func newDiff(t *terminal) *cobra.Command {
 		Long: `Diff compares two locks (recipes or lock files) or two images (OCI layout
 folders): packages, sizes, CUDA, driver, and which layers are shared.
 
-Where reports lie beside both images (forge build writes them), or where A and B are
-such reports (IMAGE.report.json), it also compares what is in the images: packages
-that are new, gone or of another version, licences, and findings that are new, fixed,
-worse or better.`,
+Of images it also compares what is in them: packages that are new, gone or of another
+version, licences, and, where both were scanned (forge build, IMAGE.scan.json),
+findings that are new, fixed, worse or better. A and B may also be two reports
+(IMAGE.report.json) or two SBOMs (SPDX, CycloneDX or Syft's JSON).`,
 		Example: `  forge diff old.lock.json recipe.hcl
   forge diff dist/train dist/train-old
-  forge diff last-release.report.json dist/train.report.json`,
+  forge diff last-release.report.json dist/train.report.json
+  forge diff last-release.spdx.json dist/train.spdx.json`,
 		Args: exactly("A", "B"),
-		RunE: func(_ *cobra.Command, args []string) error { return runDiff(t, o, args[0], args[1]) },
+		RunE: func(c *cobra.Command, args []string) error { return runDiff(c.Context(), t, o, args[0], args[1]) },
 	}
 	c.Flags().StringVar(&o.image, "image", "", "the image to compare, when a lock has several")
 	return c
@@ -44,7 +47,7 @@ worse or better.`,
 type difference struct {
 	Changes  []lock.Change   `json:"changes"`
 	Shared   shared          `json:"shared"`
-	Contents *report.Changes `json:"contents,omitempty"` // from the images' reports
+	Contents *report.Changes `json:"contents,omitempty"` // of images, reports and SBOMs
 	Note     string          `json:"note,omitempty"`     // why contents were not compared
 }
 
@@ -56,8 +59,8 @@ type shared struct {
 	New    int64 `json:"new"`   // compressed bytes of B that A has not
 }
 
-func runDiff(t *terminal, o diffOptions, a, b string) error {
-	d, err := compare(o, a, b)
+func runDiff(ctx context.Context, t *terminal, o diffOptions, a, b string) error {
+	d, err := compare(ctx, o, a, b)
 	if err != nil {
 		return err
 	}
@@ -76,6 +79,9 @@ func runDiff(t *terminal, o diffOptions, a, b string) error {
 	}
 	if d.Note != "" {
 		t.say("note: %s", d.Note)
+	}
+	if isSBOM(a) {
+		return nil
 	}
 	t.result("%d of %d layers are shared: %s of %s need not move", d.Shared.Layers, d.Shared.Of, megabytes(d.Shared.Bytes), megabytes(d.Shared.Bytes+d.Shared.New))
 	return nil
@@ -102,12 +108,15 @@ func readable(what, value string) string {
 	})
 }
 
-func compare(o diffOptions, a, b string) (*difference, error) {
-	if isReport(a) != isReport(b) || isLayout(a) != isLayout(b) {
-		return nil, usageError{fmt.Errorf("comparing %q and %q: both must be image folders, reports, or locks", a, b)}
+func compare(ctx context.Context, o diffOptions, a, b string) (*difference, error) {
+	if isReport(a) != isReport(b) || isSBOM(a) != isSBOM(b) || isLayout(a) != isLayout(b) {
+		return nil, usageError{fmt.Errorf("comparing %q and %q: both must be image folders, reports, SBOMs, or locks", a, b)}
 	}
-	if isReport(a) {
+	switch {
+	case isReport(a):
 		return compareReports(a, b)
+	case isSBOM(a):
+		return compareSBOMs(a, b)
 	}
 	if isLayout(a) {
 		x, err := builder.ReadLayout(a)
@@ -119,7 +128,7 @@ func compare(o diffOptions, a, b string) (*difference, error) {
 			return nil, err
 		}
 		d := &difference{Changes: lock.Compare(x.Facts(), y.Facts()), Shared: share(x.LayerSizes(), y.LayerSizes())}
-		d.contents(a, x.Digest, b, y.Digest)
+		d.contents(ctx, a, x.Digest, b, y.Digest)
 		return d, nil
 	}
 	x, err := oneLocked(a, o.image)
@@ -133,18 +142,57 @@ func compare(o diffOptions, a, b string) (*difference, error) {
 	return &difference{Changes: lock.Diff(x, y), Shared: share(blobSizes(x), blobSizes(y))}, nil
 }
 
-// contents compares the reports beside two images, if there are two that fit.
-func (d *difference) contents(a, digestA, b, digestB string) {
-	old, err := reportOf(besideLayout(a), digestA)
+// contents compares what is in two images.
+func (d *difference) contents(ctx context.Context, a, digestA, b, digestB string) {
+	old, err := contentsOf(ctx, a, digestA)
 	if err == nil {
 		var now *report.Report
-		if now, err = reportOf(besideLayout(b), digestB); err == nil {
+		if now, err = contentsOf(ctx, b, digestB); err == nil {
 			c := report.Compare(old, now)
 			d.Contents = &c
 			return
 		}
 	}
 	d.Note = "packages, licences and findings are not compared: " + err.Error()
+}
+
+// contentsOf is what the report beside an image says is in it; without one, what is found.
+func contentsOf(ctx context.Context, dir, digest string) (*report.Report, error) {
+	at := besideLayout(dir)
+	if rep, err := reportOf(at, digest); err == nil && rep.Inventory.Source == "image" {
+		return rep, nil
+	}
+	inv, err := listImage(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	rep := &report.Report{Packages: foundPackages(inv, nil, nil)}
+	rep.Scan, err = scanOf(at, digest)
+	return rep, err
+}
+
+// compareSBOMs compares two documents of whatever form, by their packages.
+func compareSBOMs(a, b string) (*difference, error) {
+	var both [2]*report.Report
+	d := &difference{}
+	facts := [2]map[string]string{}
+	for i, path := range []string{a, b} {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("reading an SBOM: %w", err)
+		}
+		inv, err := sbom.Load(f)
+		_ = f.Close() // only read
+		if err != nil {
+			return nil, fmt.Errorf("reading %q: %w", path, err)
+		}
+		both[i] = &report.Report{Packages: foundPackages(inv, nil, nil)}
+		facts[i] = map[string]string{"digest": inv.Subject.Digest, "platform": inv.Subject.Platform}
+	}
+	d.Changes = lock.Compare(facts[0], facts[1])
+	c := report.Compare(both[0], both[1])
+	d.Contents = &c
+	return d, nil
 }
 
 func compareReports(a, b string) (*difference, error) {
@@ -170,6 +218,15 @@ func reportFacts(r *report.Report) map[string]string {
 		m["CUDA"], m["minimum driver"], m["recommended driver"], m["SM"] = g.CUDA, g.Driver, g.Recommended, strings.Join(g.SM, " ")
 	}
 	return m
+}
+
+func isSBOM(path string) bool {
+	for _, end := range []string{".spdx.json", ".cdx.json", ".syft.json"} {
+		if strings.HasSuffix(path, end) {
+			return true
+		}
+	}
+	return false
 }
 
 func isReport(path string) bool { return strings.HasSuffix(path, ".report.json") }

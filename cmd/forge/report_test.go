@@ -48,7 +48,7 @@ func reported(t *testing.T, dir, name string, packages ...report.Package) (strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &report.Report{Format: report.Format, Image: report.Image{Name: name, Digest: digest.String()}, Packages: packages}
+	r := &report.Report{Format: report.Format, Image: report.Image{Name: name, Digest: digest.String()}, Packages: packages, Inventory: report.Inventory{Source: "image"}}
 	if err := saveReport(r, besideLayout(path)); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestDiffComparesWhatReportsSay(t *testing.T) {
 	writeScan(t, b, rb.Image.Digest, bad)
 	for name, args := range map[string][2]string{"layouts": {a, "oci:" + b}, "reports": {besideLayout(a).json(), besideLayout(b).json()}} {
 		var out, messages bytes.Buffer
-		if err := runDiff(&terminal{out: &out, err: &messages}, diffOptions{}, args[0], args[1]); err != nil {
+		if err := runDiff(t.Context(), &terminal{out: &out, err: &messages}, diffOptions{}, args[0], args[1]); err != nil {
 			t.Fatal(err)
 		}
 		due := []string{"~ package numpy: 1 → 2", "- package six: 1", "~ licence of numpy: MIT → BSD-3-Clause"}
@@ -123,7 +123,7 @@ func TestDiffComparesWhatReportsSay(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if err := runDiff(&terminal{out: &out, err: io.Discard, json: true}, diffOptions{}, a, b); err != nil {
+	if err := runDiff(t.Context(), &terminal{out: &out, err: io.Discard, json: true}, diffOptions{}, a, b); err != nil {
 		t.Fatal(err)
 	}
 	var d difference
@@ -132,28 +132,41 @@ func TestDiffComparesWhatReportsSay(t *testing.T) {
 	}
 }
 
-func TestDiffSaysWhyContentsAreNotCompared(t *testing.T) {
+func TestDiffBelievesNoReportOfAnotherImage(t *testing.T) {
 	dir := t.TempDir()
 	a, _ := reported(t, dir, "a")
-	b, rb := reported(t, dir, "b")
-	c, _ := reported(t, dir, "c")
+	b, rb := reported(t, dir, "b", report.Package{Kind: "python", Name: "planted", Version: "1"})
 	if err := builder.WriteFile(besideLayout(a).json(), rb.Write); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(besideLayout(c).json()); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][2]string{{a, b}, {b, c}} { // a report of another image, none at all
-		var messages bytes.Buffer
-		if err := runDiff(&terminal{out: io.Discard, err: &messages}, diffOptions{}, args[0], args[1]); err != nil {
+	diff := func() (string, string) {
+		t.Helper()
+		var out, messages bytes.Buffer
+		if err := runDiff(t.Context(), &terminal{out: &out, err: &messages}, diffOptions{}, b, a); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(messages.String(), "findings are not compared") {
-			t.Errorf("%v: %q", args, messages.String())
+		return out.String(), messages.String()
+	}
+	t.Setenv("FORGE_CACHE", filepath.Join(dir, "cache"))
+	if out, messages := diff(); !strings.Contains(out, "- package planted: 1\n") {
+		t.Errorf("image a holds no package, whatever the report beside it says: %s%s", out, messages)
+	}
+	blobs, err := filepath.Glob(filepath.Join(a, "blobs", "sha256", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range blobs {
+		if raw, err := os.ReadFile(f); err == nil && !json.Valid(raw) {
+			if err := os.Remove(f); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	if out, messages := diff(); strings.Contains(out, "planted") || !strings.Contains(messages, "findings are not compared") {
+		t.Errorf("nobody says that an image without its layers was not compared: %s%s", out, messages)
+	}
 	var usage usageError
-	if err := runDiff(&terminal{out: io.Discard, err: io.Discard}, diffOptions{}, a, besideLayout(b).json()); !errors.As(err, &usage) {
+	if err := runDiff(t.Context(), &terminal{out: io.Discard, err: io.Discard}, diffOptions{}, a, besideLayout(b).json()); !errors.As(err, &usage) {
 		t.Errorf("a folder and a report: %v", err)
 	}
 }
@@ -262,5 +275,29 @@ func TestAPublishedImageSaysSoInItsReport(t *testing.T) {
 	page, err := os.ReadFile(besideLayout(a).html())
 	if err != nil || !strings.Contains(string(page), "The image is signed.") {
 		t.Errorf("the page does not say it: %v", err)
+	}
+}
+
+func TestDiffComparesSBOMs(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("FORGE_CACHE", filepath.Join(dir, "cache"))
+	write := func(name, version string) string {
+		path := filepath.Join(dir, name)
+		text := `{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"components":[{"type":"library","bom-ref":"x","name":"numpy","version":"` + version + `","purl":"pkg:pypi/numpy@` + version + `"}]}`
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	var out bytes.Buffer
+	if err := runDiff(t.Context(), &terminal{out: &out, err: io.Discard}, diffOptions{}, write("a.cdx.json", "1.0"), write("b.cdx.json", "2.0")); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(out.String(), "~ package numpy: 1.0 → 2.0\n") || strings.Contains(out.String(), "shared") {
+		t.Errorf("%s", out.String())
+	}
+	var usage usageError
+	if err := runDiff(t.Context(), &terminal{out: io.Discard, err: io.Discard}, diffOptions{}, filepath.Join(dir, "a.cdx.json"), dir); !errors.As(err, &usage) {
+		t.Errorf("an SBOM and a folder: %v", err)
 	}
 }

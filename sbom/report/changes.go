@@ -37,13 +37,14 @@ func (x changeRow) line() string {
 	case "licence":
 		about = "licence of "
 	}
-	sign, value := "~ ", show(x.was)+" → "+show(x.is)
-	if x.was == "" {
-		sign, value = "+ ", show(x.is)
-	} else if x.is == "" {
-		sign, value = "- ", show(x.was)
+	sign, value := "~ ", ": "+or(show(x.was), "not known")+" → "+or(show(x.is), "not known")
+	switch {
+	case x.what == "new" || x.what == "new finding":
+		sign, value = "+ ", ": "+show(x.is)
+	case x.what == "gone" || x.what == "fixed":
+		sign, value = "- ", ": "+show(x.was)
 	}
-	return sign + about + show(x.name) + ": " + value + verdict
+	return sign + about + show(x.name) + strings.TrimSuffix(value, ": ") + verdict
 }
 
 // changeRows lists what differs in packages and findings.
