@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,27 +25,20 @@ type Layout struct {
 }
 
 // ReadLayout reads the one image of an OCI layout; dir may begin with "oci:" and end with
-// "@sha256:…". Documents are believed only when their digest is the stated one.
+// "@sha256:…", which names one of several. Documents are believed only when their digest is the stated one.
 func ReadLayout(dir string) (*Layout, error) {
-	dir, _, _ = strings.Cut(strings.TrimPrefix(dir, "oci:"), "@")
+	dir, digest, _ := strings.Cut(strings.TrimPrefix(dir, "oci:"), "@")
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("reading image: %w", err)
 	}
 	defer root.Close()
-	var index v1.IndexManifest
-	raw, err := readDocument(root, "index.json")
-	if err == nil {
-		err = json.Unmarshal(raw, &index)
-	}
+	image, err := imageIn(root, digest)
 	if err != nil {
 		return nil, fmt.Errorf("reading image %q: %w", dir, err)
 	}
-	if len(index.Manifests) != 1 {
-		return nil, fmt.Errorf("reading image %q: it holds %d images, one is due", dir, len(index.Manifests))
-	}
-	l := &Layout{Digest: index.Manifests[0].Digest.String()}
-	if l.RawManifest, err = readBlob(root, index.Manifests[0], &l.Manifest); err != nil {
+	l := &Layout{Digest: image.Digest.String()}
+	if l.RawManifest, err = readBlob(root, image, &l.Manifest); err != nil {
 		return nil, fmt.Errorf("reading image %q: %w", dir, err)
 	}
 	if l.RawConfig, err = readBlob(root, l.Manifest.Config, &l.Config); err != nil {
@@ -77,6 +71,45 @@ func OpenBlob(dir string, digest v1.Hash) (*os.File, error) {
 		return nil, fmt.Errorf("reading image %q: blob %s is not a regular file", dir, digest.Hex)
 	}
 	return root.Open(name)
+}
+
+// older is the name of a signature or attestation in cosign's older form.
+var older = regexp.MustCompile(`^sha256-[0-9a-f]{64}\.(sig|att|sbom)$`)
+
+// imageIn is the image of a layout with a digest, else its only one; what is said about an
+// image lies there beside it, and is none.
+func imageIn(root *os.Root, digest string) (v1.Descriptor, error) {
+	if digest != "" {
+		h, err := v1.NewHash(digest)
+		return v1.Descriptor{Digest: h}, err
+	}
+	var index v1.IndexManifest
+	raw, err := readDocument(root, "index.json")
+	if err == nil {
+		err = json.Unmarshal(raw, &index)
+	}
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	var found []v1.Descriptor
+	for _, d := range index.Manifests {
+		if older.MatchString(d.Annotations["org.opencontainers.image.ref.name"]) {
+			continue
+		}
+		var m struct {
+			Subject *v1.Descriptor `json:"subject"`
+		}
+		if _, err := readBlob(root, d, &m); err != nil {
+			return v1.Descriptor{}, err
+		}
+		if m.Subject == nil {
+			found = append(found, d)
+		}
+	}
+	if len(found) != 1 {
+		return v1.Descriptor{}, fmt.Errorf("it holds %d images, one is due; name it as DIR@sha256:…", len(found))
+	}
+	return found[0], nil
 }
 
 func readDocument(root *os.Root, name string) ([]byte, error) {

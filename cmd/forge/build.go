@@ -150,13 +150,14 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 			return err
 		}
 		t.built(im.Name, out.reference(result), result, o.publish == nil)
-		one := builtImage{im.Name, out.reference(result), out.siblings(im).html(), time.Since(start).Seconds(), result, nil}
+		done = append(done, builtImage{im.Name, out.reference(result), out.siblings(im).html(), time.Since(start).Seconds(), result, nil})
+	}
+	for i, im := range images { // once all have passed
 		if s := ships[im.Name]; s != nil {
-			if one.Published, err = s.built(ctx, t, file, im, l.Images[im.Name], o.builder, result); err != nil {
+			if done[i].Published, err = s.built(ctx, t, file, im, l.Images[im.Name], o.builder, done[i].Result, out.siblings(im)); err != nil {
 				return err
 			}
 		}
-		done = append(done, one)
 	}
 	if t.json {
 		return t.document(done)

@@ -62,6 +62,8 @@ Docker's configuration and credential helpers sign in (DOCKER_CONFIG).`,
 	f.StringVar(&b.image, "image", "", "only this image of the recipe")
 	f.StringVar(&b.output, "output", "dist", "folder for the OCI layouts, one below it for each image")
 	f.StringVar(&b.builder, "builder", "auto", "who executes the recipe's steps, as for forge build")
+	f.BoolVar(&b.noScan, "no-scan", false, "do not look for vulnerabilities, and state nothing about them")
+	b.database.flags(c)
 	o.signOptions.flags(c)
 	return c
 }
@@ -77,7 +79,7 @@ func runPublish(ctx context.Context, t *terminal, b buildOptions, arg string) er
 	if len(b.vars) > 0 || b.image != "" {
 		return usageError{errors.New("--var and --image are for recipes")}
 	}
-	return publishLayout(ctx, t, *b.publish, dir)
+	return publishLayout(ctx, t, b, dir)
 }
 
 // destinationOf is where an image goes: what the flags say, else the recipe.
@@ -275,10 +277,10 @@ func mountable(file *recipes.File, im *recipes.Image, given []name.Repository) [
 }
 
 // built publishes what was just built from a recipe.
-func (s *shipment) built(ctx context.Context, t *terminal, file *recipes.File, im *recipes.Image, li *lock.Image, mode string, r *builder.Result) (*published, error) {
+func (s *shipment) built(ctx context.Context, t *terminal, file *recipes.File, im *recipes.Image, li *lock.Image, mode string, r *builder.Result, at siblings) (*published, error) {
 	s.order.Mount = mountable(file, im, s.order.Mount)
 	if s.order.Signer != nil {
-		all, err := statementsOf(file, im, li, mode, s.identity, r)
+		all, err := statementsOf(file, im, li, mode, s.identity, r, at)
 		if err != nil {
 			return nil, err
 		}
@@ -288,18 +290,30 @@ func (s *shipment) built(ctx context.Context, t *terminal, file *recipes.File, i
 }
 
 // publishLayout publishes an image that forge may not have built: nothing that lies beside
-// it is believed.
-func publishLayout(ctx context.Context, t *terminal, o publishOptions, dir string) error {
+// it is believed. What is in it is listed here, and the gate judges it.
+func publishLayout(ctx context.Context, t *terminal, b buildOptions, dir string) error {
 	dir, digest, _ := strings.Cut(dir, "@")
-	s, err := o.ship(ctx, t, nil, filepath.Dir(dir))
+	s, err := b.publish.ship(ctx, t, nil, filepath.Dir(dir))
 	if err != nil {
 		return err
 	}
-	if digest != "" {
-		if s.order.Image.Digest, err = v1.NewHash(digest); err != nil {
-			return usageError{fmt.Errorf("digest %q: %w", digest, err)}
-		}
+	from, err := push.OpenLayout(dir)
+	if err != nil {
+		return err
 	}
+	defer from.Close()
+	if s.order.Image, err = pick(from, spot{digest: digest}); err != nil {
+		return err
+	}
+	judge, err := newStranger(ctx, t, b, dir, s.repo.Name())
+	if err != nil {
+		return err
+	}
+	defer judge.close()
+	if err := judge.all(ctx, from, s.order.Image); err != nil {
+		return err
+	}
+	s.order.Statements = judge.statements
 	p, err := s.run(ctx, t, "", dir)
 	if err == nil && t.json {
 		return t.document([]*published{p})

@@ -256,7 +256,7 @@ func TestAPublishedImageSaysSoInItsReport(t *testing.T) {
 	publish := func(o publishOptions) report.Signature {
 		t.Helper()
 		var messages bytes.Buffer
-		if err := publishLayout(t.Context(), &terminal{out: io.Discard, err: &messages}, o, a); err != nil {
+		if err := publishLayout(t.Context(), &terminal{out: io.Discard, err: &messages}, buildOptions{publish: &o, noScan: true}, a); err != nil {
 			t.Fatalf("%v\n%s", err, messages.String())
 		}
 		r, err := report.ReadFile(besideLayout(a).json())
