@@ -73,7 +73,7 @@ func (b *browser) open(t *testing.T, page []byte, flags ...string) string {
 	defer proxy.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	args := append([]string{"--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+	args := append([]string{"--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 		"--disable-default-apps", "--disable-extensions", "--hide-scrollbars", "--virtual-time-budget=2000", "--user-data-dir=" + t.TempDir(),
 		"--proxy-server=" + proxy.URL, "--proxy-bypass-list=<-loopback>"}, flags...)
 	cmd := exec.CommandContext(ctx, b.path, append(args, address)...)

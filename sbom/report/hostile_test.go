@@ -170,6 +170,24 @@ func TestOnlyPlainAddressesBecomeLinks(t *testing.T) {
 	}
 }
 
+func TestShow(t *testing.T) {
+	for text, want := range map[string]string{
+		"numpy":                        "numpy",
+		"حزمة 包 é":                     "حزمة 包 é",
+		"a\nb\tc":                      "a b c",
+		"a\x1b[2Jb\u202ec\u00a0d":      `a\x1b[2Jb\u202ec\u00a0d`,
+		"\xff":                         `\xff`,
+		"\ufffd":                       "\ufffd",
+		strings.Repeat("W", 160):       strings.Repeat("W", 160),
+		strings.Repeat("W", 161):       strings.Repeat("W", 160) + "… (161 bytes in all)",
+		strings.Repeat("\u200b", 1000): strings.Repeat(`\u200b`, 26) + "… (3,000 bytes in all)",
+	} {
+		if got := show(text); got != want {
+			t.Errorf("show(%.40q) = %.80q, want %.80q", text, got, want)
+		}
+	}
+}
+
 // crowd is an image with very many packages, some with very long names.
 func crowd(packages int) *Report {
 	r := sample()

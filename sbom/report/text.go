@@ -19,31 +19,31 @@ func show(s string) string { return shown(s, maxText) }
 // sentence is show for text that is read, not compared.
 func sentence(s string) string { return shown(s, 3*maxText) }
 
+// shown is s in at most so many characters, escapes included.
 func shown(s string, most int) string {
 	var b strings.Builder
 	n, marks := 0, 0
 	for i, r := range s {
-		if n == most {
-			fmt.Fprintf(&b, "… (%s bytes in all)", thousands(int64(len(s))))
-			break
-		}
-		n++
 		if unicode.In(r, unicode.Mn, unicode.Me) {
 			marks++
 		} else {
 			marks = 0
 		}
 		_, size := utf8.DecodeRuneInString(s[i:])
+		text := string(r)
 		switch {
 		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
+			text = fmt.Sprintf(`\x%02x`, s[i])
 		case r == '\n' || r == '\t':
-			b.WriteByte(' ')
+			text = " "
 		case marks > 2 || r != ' ' && !unicode.IsGraphic(r) || unicode.Is(unicode.Zs, r) && r != ' ':
-			b.WriteString(escaped(r))
-		default:
-			b.WriteRune(r)
+			text = escaped(r)
 		}
+		if n += utf8.RuneCountInString(text); n > most {
+			fmt.Fprintf(&b, "… (%s bytes in all)", thousands(int64(len(s))))
+			break
+		}
+		b.WriteString(text)
 	}
 	return b.String()
 }
