@@ -62,7 +62,6 @@ func (inv *Inventory) writeCycloneDX(w io.Writer) error {
 			top[i].Components = &list
 		}
 	}
-	plainComponents(top)
 	b.Components = &top
 	for _, r := range inv.Removed {
 		b.Metadata.Properties = withProperty(b.Metadata.Properties, "forge:removed:"+r.Rule+":"+r.Owner, strconv.Itoa(r.Files)+" files, "+strconv.FormatInt(r.Bytes, 10)+" bytes")
@@ -98,23 +97,4 @@ func isModel(p string) bool {
 		}
 	}
 	return false
-}
-
-// plainComponents takes control characters out of text of the image.
-func plainComponents(list []cyclonedx.Component) {
-	for i := range list {
-		c := &list[i]
-		for _, s := range []*string{&c.Name, &c.Version, &c.Description, &c.Author, &c.Publisher, &c.Group, &c.Copyright} {
-			*s = lines(*s)
-		}
-		if c.Properties != nil {
-			for j := range *c.Properties {
-				p := &(*c.Properties)[j]
-				p.Name, p.Value = plain(p.Name), lines(p.Value)
-			}
-		}
-		if c.Components != nil {
-			plainComponents(*c.Components)
-		}
-	}
 }

@@ -237,18 +237,3 @@ func newPackage(p pkg.Package) Package {
 	}
 	return x
 }
-
-// plain shows control characters, and those that turn text around, as the replacement
-// character, and cuts what is too long for a name.
-func plain(s string) string {
-	if len(s) > 4096 {
-		s = s[:4096]
-	}
-	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
-		switch {
-		case r < 0x20, r >= 0x7f && r < 0xa0, r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0xfeff:
-			return '\ufffd'
-		}
-		return r
-	}, s), "\ufffd")
-}

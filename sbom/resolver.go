@@ -218,17 +218,52 @@ func (r *resolver) open(n *node) (io.ReadCloser, error) {
 		}
 		return c, nil
 	}
+	if isDatabase(n.path) {
+		in = &paragraphs{r: r, n: n, in: in}
+	}
 	if size > inMemory {
 		return &streamed{r: r, n: n, in: in, left: maxText}, nil
 	}
 	b := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
 	if _, err := b.ReadFrom(io.LimitReader(in, inMemory+1)); err != nil {
+		var own *Error
+		if errors.As(err, &own) {
+			return nil, err
+		}
 		return nil, where(err)
 	}
 	if int64(b.Len()) != size {
 		return nil, where(fmt.Errorf("%d bytes, %d are due", b.Len(), size))
 	}
 	return union{bytes.NewReader(b.Bytes())}, nil
+}
+
+// isDatabase says whether a file describes many packages, a paragraph each: dpkg's or apk's.
+func isDatabase(p string) bool {
+	return strings.HasSuffix(p, "/dpkg/status") || strings.HasSuffix(p, "/opkg/status") || strings.HasSuffix(p, "/apk/db/installed")
+}
+
+// paragraphs refuses a database of too many packages.
+type paragraphs struct {
+	r     *resolver
+	n     *node
+	in    io.Reader
+	last  byte
+	count int
+}
+
+func (p *paragraphs) Read(b []byte) (int, error) {
+	n, err := p.in.Read(b)
+	for _, c := range b[:n] {
+		if c == '\n' && p.last == '\n' {
+			p.count++
+		}
+		p.last = c
+	}
+	if p.count > maxPackages {
+		return 0, p.r.fail(p.r.wrong(p.n, "it describes more than %d packages", maxPackages))
+	}
+	return n, err
 }
 
 // seekable is what catalogers of programs want, lest they read all of it into memory.

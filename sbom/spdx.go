@@ -52,38 +52,10 @@ func (inv *Inventory) writeSPDX(w io.Writer) error {
 				RefB: spdx.DocElementID{ElementRefID: p.PackageSPDXIdentifier}, RelationshipComment: "a copy in its files"})
 		}
 	}
-	for _, p := range d.Packages {
-		plainSPDX(p)
-	}
 	d.DocumentComment = inv.comment()
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(d)
-}
-
-// plainSPDX takes control characters out of text of the image.
-func plainSPDX(p *spdx.Package) {
-	for _, s := range []*string{&p.PackageName, &p.PackageVersion, &p.PackageSummary, &p.PackageDescription, &p.PackageComment, &p.PackageSourceInfo, &p.PackageHomePage, &p.PackageCopyrightText} {
-		*s = lines(*s)
-	}
-	if p.PackageSupplier != nil {
-		p.PackageSupplier.Supplier = plain(p.PackageSupplier.Supplier)
-	}
-	if p.PackageOriginator != nil {
-		p.PackageOriginator.Originator = plain(p.PackageOriginator.Originator)
-	}
-	for _, r := range p.PackageExternalReferences {
-		r.Locator = plain(r.Locator)
-	}
-}
-
-// lines is plain that keeps line feeds.
-func lines(s string) string {
-	parts := strings.Split(s, "\n")
-	for i := range parts {
-		parts[i] = plain(parts[i])
-	}
-	return strings.Join(parts, "\n")
 }
 
 // comment says in words what has no field.

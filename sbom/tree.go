@@ -59,7 +59,28 @@ func newTree(im *Image) (*tree, error) {
 	}
 	sort.Strings(t.paths)
 	t.names = newBasenames(t.paths)
-	return t, nil
+	return t, t.crowded()
+}
+
+// maxPackages is how many descriptions of packages an image may have: what Syft keeps of
+// each takes some 10 KB of memory. A large image has a thousand.
+const maxPackages = 20_000
+
+// crowded refuses an image with more.
+func (t *tree) crowded() error {
+	n := 0
+	for _, name := range []string{"METADATA", "PKG-INFO", "package.json", "MANIFEST.MF", "DESCRIPTION"} {
+		n += len(t.names.paths[name])
+	}
+	for _, p := range between(t.paths, "/var/lib/dpkg/status.d/") {
+		if !strings.HasSuffix(p, ".md5sums") {
+			n++
+		}
+	}
+	if n > maxPackages {
+		return &Error{ID: "SBM-01", Reason: fmt.Sprintf("%d descriptions of packages; at most %d are listed", n, maxPackages)}
+	}
+	return nil
 }
 
 // apply puts a layer on top. What it removes is what lower layers have; its own files stay.

@@ -11,7 +11,7 @@ import (
 
 // Write writes the inventory. The same inventory gives the same bytes.
 func (inv *Inventory) Write(w io.Writer, f Format) error {
-	out := bufio.NewWriterSize(w, 256<<10)
+	out := bufio.NewWriterSize(&plainJSON{w: w}, 256<<10)
 	var err error
 	switch f {
 	case SPDX:

@@ -1,0 +1,166 @@
+package sbom
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// bomb is an image with one file of size bytes, all of them x's and line feeds.
+func bomb(p string, size int64) *Image {
+	im := imageOf(debian(), files{p: ""})
+	im.Layers[1].Files[0].Size, im.Layers[1].Files[0].Looked = size, true
+	im.Layers[1].Open = func(int) (io.Reader, error) { return io.LimitReader(endless{}, size), nil }
+	return im
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx,\n"[i%31]
+	}
+	return len(p), nil
+}
+
+// attacks are SBM-01: images that want memory, time, or a list that is silently shorter.
+// error "" means that the image is listed all the same.
+var attacks = map[string]struct {
+	image func() *Image
+	error string
+}{
+	"METADATA of 10 GB": {func() *Image { return bomb(site+"x-1.dist-info/METADATA", 10<<30) }, "x-1.dist-info/METADATA"},
+	"RECORD of 1 GB": {func() *Image {
+		im := bomb(site+"x-1.dist-info/RECORD", 1<<30)
+		more := layerOf(2, wheel("x", "1"))
+		more.Files = more.Files[:1] // METADATA
+		im.Layers = append(im.Layers, more)
+		return im
+	}, "x-1.dist-info/RECORD"},
+	"many large RECORDs": {func() *Image {
+		all := files{}
+		record := strings.Repeat("x/"+strings.Repeat("y", 50)+".py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n", 30_000)
+		for i := range 40 {
+			for name, content := range wheel(fmt.Sprint("x", i), "1") {
+				if strings.HasSuffix(name, "RECORD") {
+					content = record
+				}
+				all[name] = content
+			}
+		}
+		return imageOf(all)
+	}, "lists of packages' files"},
+	"status of 1 GB":          {func() *Image { return bomb("var/lib/dpkg/status", 1<<30) }, "var/lib/dpkg/status"},
+	"os-release of 1 GB":      {func() *Image { return bomb("etc/os-release", 1<<30) }, ""},
+	"a size that is not true": {func() *Image { im := imageOf(wheel("x", "1")); im.Layers[0].Files[0].Size++; return im }, "are due"},
+	"status files in a circle": {func() *Image {
+		return imageOf(files{"var/lib/dpkg/status.d/a -> b": "", "var/lib/dpkg/status.d/b -> a": "", "var/lib/dpkg/status -> status": ""})
+	}, ""},
+	"packages that need another": {func() *Image { return imageOf(loop()) }, ""},
+	"a METADATA that is a link out": {func() *Image {
+		return imageOf(files{site + "x-1.dist-info/METADATA -> ../../../../../../../../../etc/shadow": "", "etc/shadow": "root:*:1::::::\n"})
+	}, ""},
+	"100,000 distributions": {func() *Image {
+		all := files{}
+		for i := range 100_000 {
+			all[fmt.Sprintf("%sp%d-1.dist-info/METADATA", site, i)] = fmt.Sprintf("Metadata-Version: 2.1\nName: p%d\nVersion: 1\n", i)
+		}
+		return imageOf(all)
+	}, "100000 descriptions of packages"},
+	"100,000 packages in one status file": {func() *Image {
+		var b strings.Builder
+		for i := range 100_000 {
+			fmt.Fprintf(&b, "Package: p%d\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n", i)
+		}
+		return imageOf(files{"var/lib/dpkg/status": b.String()})
+	}, "describes more than 20000 packages"},
+}
+
+// loop are two distributions, and two packages, that need one another.
+func loop() files {
+	return join(wheel("a", "1", "Requires-Dist: b[x]"), wheel("b", "1", "Requires-Dist: a; extra == 'x'"), files{
+		"var/lib/dpkg/status.d/a": "Package: deb-a\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nDepends: deb-b\nProvides: v\n",
+		"var/lib/dpkg/status.d/b": "Package: deb-b\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nDepends: deb-a, v\n",
+	})
+}
+
+// maxMemory is what no image may exceed, in KiB.
+const maxMemory = 512 << 10
+
+func TestHostileImages(t *testing.T) {
+	if name := os.Getenv("FORGE_TEST_ATTACK"); name != "" {
+		debug.SetMemoryLimit(192 << 20) // as forge does
+		_, err := Catalog(t.Context(), attacks[name].image(), Options{Tool: Tool{"forge", "test"}, Temp: t.TempDir()})
+		fmt.Printf("LISTED %v\n", err)
+		return
+	}
+	for name, x := range attacks {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHostileImages$")
+			cmd.Env = append(os.Environ(), "FORGE_TEST_ATTACK="+name)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			_, verdict, ok := strings.Cut(string(out), "LISTED ")
+			verdict, _, _ = strings.Cut(verdict, "\nPASS")
+			switch {
+			case !ok:
+				t.Fatalf("no verdict: %s", out)
+			case x.error == "" && verdict != "<nil>":
+				t.Errorf("it is refused: %s", verdict)
+			case x.error != "" && !strings.Contains(verdict, x.error):
+				t.Errorf("verdict %q should have %q", verdict, x.error)
+			}
+			if kib := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; kib > maxMemory {
+				t.Errorf("it took %d MiB", kib>>10)
+			}
+		})
+	}
+}
+
+func TestAnErrorNamesFileAndLayer(t *testing.T) {
+	im := bomb(site+"x-1.dist-info/METADATA", 10<<30)
+	_, err := Catalog(t.Context(), im, Options{Tool: Tool{"forge", "test"}, Temp: t.TempDir()})
+	var own *Error
+	if !errors.As(err, &own) || own.Path != "/"+site+"x-1.dist-info/METADATA" || own.Layer != im.Layers[1].DiffID || own.ID != "SBM-01" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func FuzzPlainJSON(f *testing.F) {
+	f.Add("a\x00b\u202ec\\u001b\"\n\x7f", uint8(3))
+	f.Fuzz(func(t *testing.T, s string, cut uint8) {
+		var doc bytes.Buffer
+		enc := json.NewEncoder(&doc)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode([]string{s}); err != nil {
+			t.Skip()
+		}
+		var out bytes.Buffer
+		p := &plainJSON{w: &out}
+		n := min(int(cut), doc.Len())
+		for _, part := range [][]byte{doc.Bytes()[:n], doc.Bytes()[n:]} {
+			if _, err := p.Write(part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+			t.Fatalf("%q is no JSON: %v", out.String(), err)
+		}
+		for _, r := range got[0] {
+			if odd(r) && r != '\n' && r != '\t' {
+				t.Fatalf("%q has %U", got[0], r)
+			}
+		}
+	})
+}

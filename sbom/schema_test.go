@@ -1,0 +1,86 @@
+package sbom
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// schema compiles one of the official schemas, without a network.
+func schema(t *testing.T, name string) *jsonschema.Schema {
+	t.Helper()
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	for _, file := range []string{"spdx-schema-2.3.json", "bom-1.6.schema.json", "spdx.schema.json", "jsf-0.82.schema.json"} {
+		raw, err := os.ReadFile(filepath.Join("testdata", "schema", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, url := range []string{"file:///" + file, "http://cyclonedx.org/schema/" + file} {
+			if err := c.AddResource(url, doc); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s, err := c.Compile("file:///" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func check(s *jsonschema.Schema, raw []byte) error {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	return s.Validate(doc)
+}
+
+func TestDocumentsFitTheOfficialSchemas(t *testing.T) {
+	spdx, cdx := schema(t, "spdx-schema-2.3.json"), schema(t, "bom-1.6.schema.json")
+	im, plan := forged(join(files{"app/main.py": "print()", "app/model.safetensors": "w", "usr/lib/forge/removed.json": `[{"path":"a","rule":"tests","owner":"torch","size":3}]`}, wheelAt("app/vendor/", "helper", "1")))
+	images := map[string]*Inventory{
+		"a forge image": compared(t, im, plan),
+		"nothing":       listed(t, files{"a": "b"}),
+		"hostile names": listed(t, hostileNames()),
+	}
+	for name, inv := range images {
+		for f, s := range map[Format]*jsonschema.Schema{SPDX: spdx, CycloneDX: cdx} {
+			var b bytes.Buffer
+			if err := inv.Write(&b, f); err != nil {
+				t.Fatal(err)
+			}
+			if err := check(s, b.Bytes()); err != nil {
+				t.Errorf("%s as %s: %v", name, f, err)
+			}
+			if bytes.ContainsAny(b.Bytes(), "\x00\x1b\x07\u202e") || bytes.Contains(b.Bytes(), []byte(`\u001b`)) || bytes.Contains(b.Bytes(), []byte(`\u0007`)) {
+				t.Errorf("%s as %s has control characters", name, f)
+			}
+			// The schemas must be ones that can say no.
+			if check(s, bytes.Replace(b.Bytes(), []byte(`"name":`), []byte(`"nmae":`), 1)) == nil {
+				t.Errorf("%s as %s: a misspelt field is taken", name, f)
+			}
+		}
+	}
+}
+
+// hostileNames are distributions whose text is not what it seems.
+func hostileNames() files {
+	evil := "Evil\x1b[31m\u202e<script>alert(1)</script>"
+	return join(debian(),
+		wheel("evil-"+"x", "1\x07", "Summary: "+evil, "License: "+evil, "Author: "+evil, "Home-page: javascript:alert(1)\x00"),
+		files{site + "odd-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: " + evil + "\nVersion: ?x#y@z/../" + evil + "\n",
+			site + "none-1.dist-info/METADATA": "Metadata-Version: 2.1\n\n",
+			site + "two-1.dist-info/METADATA":  "Metadata-Version: 2.1\nName: one\nName: two\nVersion: 1\nVersion: 2\n",
+			"var/lib/dpkg/status.d/evil":       "Package: " + evil + "\nStatus: install ok installed\nVersion: 1:2~" + evil + "\nArchitecture: all\nMaintainer: " + evil + "\n",
+			"app/\x1b[2J":                      "x",
+		})
+}
