@@ -50,7 +50,7 @@ func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref 
 	if types == nil {
 		return usageError{fmt.Errorf("--type %q is no kind of statement; known are %s, or a full predicate type", o.kind, strings.Join(signing.Kinds(), ", "))}
 	}
-	if o.trust == "" { // else the policy's rule says what must be there
+	if o.trust == "" && o.by.recipe == "" { // else the policy's rule says what must be there
 		o.require = append(o.require, o.kind)
 		o.attestationsOnly = true
 	}

@@ -554,6 +554,42 @@ func TestTheKeptRootIsAFilesOrNobodys(t *testing.T) {
 	expects(t, 2, "trust root", "trust", "show")
 }
 
+// An image is from this recipe and lock, or it is not.
+func TestARecipeSaysWhatItsImageMustBe(t *testing.T) {
+	w := newWorld(t)
+	ci := w.key("ci")
+	w.key("other")
+	image := w.push("ml/train", "1")
+	text := fmt.Sprintf("image \"train\" {\n  repository = \"%s/ml/train\"\n  sign {\n    key = \"ci.key\"\n    public_key = \"ci.pub\"\n  }\n  test \"imports\" { command = [\"python\"] }\n}\n", w.host)
+	recipe := w.write("recipe.hcl", text)
+	w.write("recipe.lock.json", "{}")
+	sum := func(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
+	for _, s := range allOf(t, image, time.Hour) {
+		if s.Type == statement.TypeProvenance {
+			s = statement.Provenance(statement.Build{Image: "train", Recipe: statement.File{Name: "recipe.hcl", SHA256: sum(text)}, Lock: statement.File{Name: "recipe.lock.json", SHA256: sum("{}")},
+				Locked: &lock.Image{Platform: "linux/amd64"}, Base: "debian trixie", Version: "v1.0.0"})
+		}
+		w.sign(ci, image, s)
+	}
+	expects(t, 0, image.String(), "verify", "--recipe", recipe, image.String())
+	expects(t, 0, "SPDX-2.3", "attestation", "--recipe", recipe, "--type", "spdx", image.String())
+	w.write("recipe.lock.json", "{ }")
+	expects(t, 4, "lock       expected sha256:"+sum("{ }"), "verify", "--recipe", recipe, image.String())
+	w.write("recipe.lock.json", "{}")
+	expects(t, 4, "recipe     expected", "verify", "--recipe", w.write("recipe.hcl", text+"\n"), image.String())
+	expects(t, 4, "signature", "verify", "--recipe", w.write("recipe.hcl", strings.Replace(text, "ci.pub", "other.pub", 1)), image.String())
+	other := w.push("ml/other", "1")
+	expects(t, 4, "rule", "verify", "--recipe", recipe, other.String())
+	expects(t, 2, "no public_key", "verify", "--recipe", w.write("recipe.hcl", strings.Replace(text, "public_key", "# ", 1)), image.String())
+	expects(t, 2, "has no sign block", "verify", "--recipe", w.write("recipe.hcl", "image \"a\" {}"), image.String())
+	expects(t, 2, "both say", "verify", "--recipe", recipe, "--policy", w.policy("p", asItIs), image.String())
+	expects(t, 2, "--recipe says what is expected", "verify", "--recipe", recipe, "--key", filepath.Join(w.dir, "ci.pub"), image.String())
+	if err := os.Remove(filepath.Join(w.dir, "recipe.lock.json")); err != nil {
+		t.Fatal(err)
+	}
+	expects(t, 2, "reading lock", "verify", "--recipe", w.write("recipe.hcl", text), image.String())
+}
+
 // keyless signs as whom a token names, with a private Sigstore.
 func (w *world) keyless(s *signtest.Sigstore, token string) *signing.Signer {
 	w.t.Helper()

@@ -11,7 +11,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/trust"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
@@ -37,13 +36,8 @@ type accepted struct {
 	Rejected   []signing.Rejected  `json:"rejected,omitempty"`
 }
 
-// newTruster loads a trust policy and proves what it stands on: the root, and who signed its
-// deny list.
-func newTruster(path string, now time.Time) (*truster, error) {
-	p, err := recipes.LoadTrust(path)
-	if err != nil {
-		return nil, err
-	}
+// newTruster proves what a trust policy stands on: the root, and who signed its deny list.
+func newTruster(p *trust.Policy, now time.Time) (*truster, error) {
 	w := &truster{policy: p, now: now}
 	if err := w.loadRoot(); err != nil {
 		return nil, err

@@ -38,6 +38,7 @@ type expectation struct {
 type verifyOptions struct {
 	expectation
 	trust    string // a trust policy file
+	by       recipeOptions
 	all      string // a list of images
 	parallel int
 	database databaseOptions // for a scan that a trust policy wants anew
@@ -61,6 +62,9 @@ Who must have signed is always named: an identity with its issuer, or a key.
 Sigstore bundles and cosign's older signatures count alike. A signature by
 cosign in its newer format names no repository; --unsafe-unnamed accepts it.
 
+--recipe judges by a recipe: signed by whom its sign block names, built from
+this very recipe and its lock.
+
 --policy judges by a trust policy instead, which says more: who, what must be
 there, what it must say, how old it may be (docs/trust-policy.md). --all judges
 each image of a list, one a line or Kubernetes manifests, - for standard input,
@@ -73,6 +77,7 @@ or a full predicate type.`,
     --identity release@example.org --require sbom,provenance registry.example/team/train:1
   forge verify --offline --key team.pub oci:dist/train
   forge verify --policy trust.hcl registry.example/team/train:1
+  forge verify --recipe recipe.hcl registry.example/team/train:1
   kubectl get pods -A -o yaml | forge verify --policy trust.hcl --all -`,
 		Args: func(c *cobra.Command, args []string) error {
 			if o.all != "" {
@@ -100,6 +105,9 @@ or a full predicate type.`,
 // reading adds the flags that say by what, and how, an image is read.
 func (o *verifyOptions) reading(c *cobra.Command) {
 	c.Flags().StringVar(&o.trust, "policy", "", "file of a trust policy, instead of flags that say who")
+	c.Flags().StringVar(&o.by.recipe, "recipe", "", "recipe whose sign block says who, and from which and whose lock it must be built")
+	c.Flags().StringVar(&o.by.image, "recipe-image", "", "which image of the recipe")
+	c.Flags().StringArrayVar(&o.by.vars, "var", nil, "a variable of the recipe, name=value")
 	c.Flags().BoolVar(&o.offline, "offline", false, "refuse to open a connection: IMAGE must be a layout")
 	o.database.flags(c)
 	c.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long a registry may take for everything about one image")
@@ -107,12 +115,21 @@ func (o *verifyOptions) reading(c *cobra.Command) {
 
 // either refuses flags beside a trust policy that would say something else.
 func (o *verifyOptions) either(c *cobra.Command) error {
-	if o.trust == "" {
+	switch {
+	case o.by.recipe == "" && (o.by.image != "" || len(o.by.vars) > 0):
+		return usageError{errors.New("--recipe-image and --var are about a --recipe")}
+	case o.trust != "" && o.by.recipe != "":
+		return usageError{errors.New("--policy and --recipe both say what is expected")}
+	case o.trust == "" && o.by.recipe == "":
 		return nil
+	}
+	says := "--policy"
+	if o.trust == "" {
+		says = "--recipe"
 	}
 	for _, name := range []string{"identity", "identity-regexp", "issuer", "claim", "key", "trusted-root", "require", "attestations-only", "unsafe-unnamed", "format", "index-only", "logs", "times", "proof"} {
 		if c.Flags().Changed(name) {
-			return usageError{fmt.Errorf("--policy says what is expected; --%s would say it again", name)}
+			return usageError{fmt.Errorf("%s says what is expected; --%s would say it again", says, name)}
 		}
 	}
 	return nil

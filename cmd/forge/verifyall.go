@@ -9,8 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/manifests"
 	"github.com/forge-build/forge/recipes/registry"
+	"github.com/forge-build/forge/recipes/trust"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
 )
@@ -88,8 +90,12 @@ type verifier struct {
 
 func newVerifier(t *terminal, o verifyOptions) (v *verifier, err error) {
 	v = &verifier{}
-	if o.trust != "" {
-		if v.trust, err = newTruster(o.trust, time.Now()); err != nil {
+	if o.trust != "" || o.by.recipe != "" {
+		p, err := o.rules()
+		if err != nil {
+			return nil, err
+		}
+		if v.trust, err = newTruster(p, time.Now()); err != nil {
 			return nil, err
 		}
 		v.trust.limits = evidence.Limits{Total: 64 << 20} // for each of those that run at once
@@ -99,6 +105,14 @@ func newVerifier(t *terminal, o verifyOptions) (v *verifier, err error) {
 	}
 	v.transport, err = registry.Transport(os.Getenv("FORGE_CA_FILE"))
 	return v, err
+}
+
+// rules are those of a trust policy, or a recipe's own.
+func (o *verifyOptions) rules() (*trust.Policy, error) {
+	if o.trust != "" {
+		return recipes.LoadTrust(o.trust)
+	}
+	return o.by.policyOf()
 }
 
 func (v *verifier) close() {
