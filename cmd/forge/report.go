@@ -98,7 +98,7 @@ func (w *workshop) fillReport(b built) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	rep := &report.Report{Format: report.Format, Forge: currentVersions().Forge, Image: imageFacts(b.plan, b.result), GPU: gpuFacts(b.plan), Runs: b.result.Runs,
+	rep := &report.Report{Format: report.Format, Forge: currentVersions().Forge, Image: imageFacts(b.plan, b.result), GPU: gpuFacts(b.plan.Lock.Derived, wantedGPUs(b.plan)), Runs: b.result.Runs,
 		Signature: report.Signature{State: report.NotSigned}, Slim: slimFacts(b.result), Tests: testFacts(b.plan.Image, b.result, b.noTest)}
 	for i, d := range b.result.Layers {
 		p := b.plan.Layers[i]
@@ -238,8 +238,7 @@ func plainName(s string) string {
 }
 
 // gpuFacts says of each generation of GPUs whether the image's code runs on it.
-func gpuFacts(plan *builder.Plan) *report.GPU {
-	d := plan.Lock.Derived
+func gpuFacts(d lock.Derived, wanted []string) *report.GPU {
 	if d.CUDA == "" {
 		return nil
 	}
@@ -248,10 +247,6 @@ func gpuFacts(plan *builder.Plan) *report.GPU {
 	ptx, err2 := cuda.Capabilities(d.PTX)
 	if err != nil || err2 != nil || len(sm)+len(ptx) == 0 {
 		return g // which GPUs it is for is not known
-	}
-	var wanted []string
-	if plan.Image.PyTorch != nil {
-		wanted = plan.Image.PyTorch.GPUs
 	}
 	for _, gpu := range cuda.GPUs() {
 		if gpu.Family == cuda.Jetson || len(sm) > 0 && gpu.Capability.Major < 5 {
@@ -272,6 +267,13 @@ func gpuFacts(plan *builder.Plan) *report.GPU {
 		}
 	}
 	return g
+}
+
+func wantedGPUs(plan *builder.Plan) []string {
+	if plan.Image.PyTorch == nil {
+		return nil
+	}
+	return plan.Image.PyTorch.GPUs
 }
 
 // originFacts are what the image was made from.

@@ -176,7 +176,7 @@ func TestReportTakesUpTheVerdictOfItsImageOnly(t *testing.T) {
 	a, r := reported(t, dir, "a")
 	page := func() string {
 		t.Helper()
-		if err := runReport(&terminal{out: io.Discard, err: io.Discard}, reportOptions{}, a); err != nil {
+		if err := runReport(t.Context(), &terminal{out: io.Discard, err: io.Discard}, reportOptions{}, a); err != nil {
 			t.Fatal(err)
 		}
 		raw, err := os.ReadFile(besideLayout(a).html())
@@ -197,7 +197,7 @@ func TestReportTakesUpTheVerdictOfItsImageOnly(t *testing.T) {
 	if err := os.WriteFile(besideLayout(a).scan(), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := runReport(&terminal{out: io.Discard, err: io.Discard}, reportOptions{}, a); err == nil {
+	if err := runReport(t.Context(), &terminal{out: io.Discard, err: io.Discard}, reportOptions{}, a); err == nil {
 		t.Error("half a verdict is no error")
 	}
 }
@@ -211,7 +211,7 @@ func TestSummaryGoesWhereGitHubShowsIt(t *testing.T) {
 	}
 	run := func(kind string) (string, error) {
 		var messages bytes.Buffer
-		err := runReport(&terminal{out: io.Discard, err: &messages}, reportOptions{summary: kind}, a)
+		err := runReport(t.Context(), &terminal{out: io.Discard, err: &messages}, reportOptions{summary: kind}, a)
 		return messages.String(), err
 	}
 	t.Setenv("GITHUB_STEP_SUMMARY", file)
@@ -299,5 +299,61 @@ func TestDiffComparesSBOMs(t *testing.T) {
 	var usage usageError
 	if err := runDiff(t.Context(), &terminal{out: io.Discard, err: io.Discard}, diffOptions{}, filepath.Join(dir, "a.cdx.json"), dir); !errors.As(err, &usage) {
 		t.Errorf("an SBOM and a folder: %v", err)
+	}
+}
+
+func TestAFinishedImageIsReportedOnWithoutItsBuild(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("FORGE_CACHE", filepath.Join(dir, "cache"))
+	a, _ := reported(t, dir, "a")
+	for _, f := range []string{besideLayout(a).json(), besideLayout(a).html()} {
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	if err := runReport(t.Context(), &terminal{out: &out, err: io.Discard}, reportOptions{}, a); err != nil {
+		t.Fatal(err)
+	}
+	if want := besideLayout(a).html() + "\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+	page, err := os.ReadFile(besideLayout(a).html())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, due := range []string{"It runs as root.", "not scanned", "the image does not state which driver it needs", "Nobody has looked for a signature", "2 layers"} {
+		if !strings.Contains(string(page), due) {
+			t.Errorf("the page does not say %q", due)
+		}
+	}
+	for _, guess := range []string{"holds no CUDA", "never as root", "The recipe has no tests", "passed", "same digest"} {
+		if strings.Contains(string(page), guess) {
+			t.Errorf("the page says %q, which nobody knows", guess)
+		}
+	}
+	if _, err := report.ReadFile(besideLayout(a).json()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestForgesLabelsSayWhichGPUsAnImageIsFor(t *testing.T) {
+	d := labelled(map[string]string{"dev.forge.cuda": "12.8", "dev.forge.driver.minimum": "525.60.13", "dev.forge.driver.recommended": "570.124.06", "dev.forge.sm": "8.0 9.0"})
+	g := gpuFacts(d, []string{"9.0"})
+	if g == nil || g.Driver != "525.60.13" {
+		t.Fatalf("%+v", g)
+	}
+	code := map[string]string{}
+	for _, f := range g.Families {
+		code[f.Capability] = f.Code
+		if f.Wanted != (f.Capability == "9.0") {
+			t.Errorf("%+v", f)
+		}
+	}
+	if code["8.6"] != "native" || code["9.0"] != "native" || code["7.0"] != "none" || code["10.0"] != "none" {
+		t.Errorf("%v", code)
+	}
+	if gpuFacts(labelled(nil), nil) != nil {
+		t.Error("an image without labels has a driver")
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,20 +21,23 @@ func newReport(t *terminal) *cobra.Command {
 	var o reportOptions
 	c := &cobra.Command{
 		Use:   "report DIR",
-		Short: "Write an image's report again, with what is known by now",
+		Short: "Write an image's report, with what is known by now",
 		Long: `Report writes DIR.report.html and DIR.report.json again, from the document that the
 build wrote and the verdict in DIR.scan.json. It prints the page's path; with --json it
-prints the document.`,
+prints the document.
+
+Of an image that no build of forge's has reported on, it tells what the finished image
+shows: layers, packages, licences, user, and the verdict, if there is one.`,
 		Example: `  forge report dist/train
   forge report --summary github dist/train`,
 		Args: exactly("DIR"),
-		RunE: func(_ *cobra.Command, args []string) error { return runReport(t, o, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error { return runReport(c.Context(), t, o, args[0]) },
 	}
 	addSummary(c, &o.summary)
 	return c
 }
 
-func runReport(t *terminal, o reportOptions, dir string) error {
+func runReport(ctx context.Context, t *terminal, o reportOptions, dir string) error {
 	if err := checkSummary(o.summary); err != nil {
 		return err
 	}
@@ -44,7 +48,7 @@ func runReport(t *terminal, o reportOptions, dir string) error {
 	at := besideLayout(dir)
 	rep, err := reportOf(at, layout.Digest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w (forge build writes it)", err)
+		rep, err = finishedReport(ctx, dir, layout)
 	}
 	if err != nil {
 		return err

@@ -12,6 +12,9 @@ import (
 
 func (r *Report) previousParts() []part {
 	p := r.Previous
+	if p == nil && r.finished() {
+		return []part{{Text: "Not known: this report was made from the finished image. forge diff compares two images."}}
+	}
 	if p == nil {
 		return []part{{Text: "There is nothing to compare with: no other build of this image lay in the output folder before."}}
 	}
@@ -104,6 +107,9 @@ func (c Changes) parts() []part {
 
 func (r *Report) gpuParts() []part {
 	g := r.GPU
+	if g == nil && r.finished() {
+		return []part{{Text: "Not known: the image does not state which driver it needs, and nobody has looked into its libraries."}}
+	}
 	if g == nil {
 		return []part{{Text: "The image holds no CUDA. It needs no GPU and no NVIDIA driver."}}
 	}

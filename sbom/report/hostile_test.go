@@ -89,6 +89,12 @@ func TestTextOfStrangersStaysText(t *testing.T) { // SBM-01
 			r.Scan, r.Previous, r.GPU, r.Tests.State = &finding.Document{NotScanned: attack}, &Previous{Problem: attack}, nil, attack
 			return r
 		}()))
+		finished := poisoned(attack)
+		finished.Origin, finished.Previous = Origin{}, nil
+		for i := range finished.Layers {
+			finished.Layers[i].Kind = "other"
+		}
+		checkPage(t, fmt.Sprintf("finished, %.40q", attack), render(t, finished))
 	}
 }
 

@@ -139,12 +139,19 @@ func (r *Report) lead() []string {
 		}
 		what = several(names, 4)
 	}
-	on := " on " + show(r.Image.Base)
+	on := ""
+	if r.Image.Base != "" {
+		on = " on " + show(r.Image.Base)
+	}
 	if r.Image.Python != "" {
 		on += " with Python " + show(r.Image.Python)
 	}
 	out := []string{what + on + ", for " + show(r.Image.Platform) + "."}
-	if uid, _, _ := strings.Cut(r.Image.User, " "); uid != "" && uid != "0" {
+	if r.root() {
+		out = append(out, "It runs as root.")
+	} else if r.finished() {
+		out = append(out, "It runs as user "+show(r.Image.User)+".")
+	} else {
 		out = append(out, "It runs as user "+show(r.Image.User)+", never as root.")
 	}
 	return out
@@ -158,6 +165,8 @@ func (r *Report) cards() []card {
 	}
 	if g := r.GPU; g != nil {
 		out = append(out, card{What: "NVIDIA driver", Value: show(g.Driver) + " or newer", More: "recommended: " + show(g.Recommended)})
+	} else if r.finished() {
+		out = append(out, card{What: "NVIDIA driver", Value: "not known", More: "the image does not state it"})
 	} else {
 		out = append(out, card{What: "NVIDIA driver", Value: "not needed", More: "no CUDA in the image"})
 	}
@@ -177,6 +186,8 @@ func (r *Report) cards() []card {
 		out = append(out, card{What: "Tests", Value: thousands(int64(len(r.Tests.Results))) + " passed", Tone: "good", More: "in this very image"})
 	case NotRun:
 		out = append(out, card{What: "Tests", Value: "not run", Tone: "warn", More: "the recipe has some"})
+	case NotKnown:
+		out = append(out, card{What: "Tests", Value: "not known", More: "whoever built it knows"})
 	default:
 		out = append(out, card{What: "Tests", Value: "none", More: "the recipe has none"})
 	}
@@ -188,10 +199,31 @@ func (r *Report) cards() []card {
 	if p := r.Previous; p != nil && p.Problem == "" {
 		out = append(out, card{What: "New since the previous build", Value: size(p.Layers.New), More: fmt.Sprintf("%d of %d layers are the same", p.Layers.Same, p.Layers.Of)})
 	} else {
-		out = append(out, card{What: "Runs as", Value: show(r.Image.User), More: "the root file system may be read-only"})
+		out = append(out, r.userCard())
 	}
-	out = append(out, card{What: "Made reproducibly", Value: date(r.Image.Created), More: "same recipe and lock, same digest"})
-	return out
+	made := card{What: "Made reproducibly", Value: date(r.Image.Created), More: "same recipe and lock, same digest"}
+	if r.finished() {
+		made.What, made.More = "Made", "as the image states"
+	}
+	return append(out, made)
+}
+
+func (r *Report) userCard() card {
+	if r.root() {
+		return card{What: "Runs as", Value: "root", Tone: "bad", More: "the image names no other user"}
+	}
+	c := card{What: "Runs as", Value: show(r.Image.User)}
+	if !r.finished() {
+		c.More = "the root file system may be read-only"
+	}
+	return c
+}
+
+// root says that the container runs as root unless told otherwise.
+func (r *Report) root() bool {
+	user, _, _ := strings.Cut(r.Image.User, " ")
+	user, _, _ = strings.Cut(user, ":")
+	return user == "" || user == "0" || user == "root"
 }
 
 func (r *Report) scanCard() card {

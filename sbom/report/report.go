@@ -18,9 +18,9 @@ type Report struct {
 	// Scan is the vulnerability verdict. Absent, or with NotScanned: nobody has looked.
 	Scan      *finding.Document `json:"scan,omitempty"`
 	Tests     Tests             `json:"tests"`
-	Slim      []Removed         `json:"slim"`           // what slim left out, by rule
-	Runs      []string          `json:"runs,omitempty"` // steps that executed code of the recipe, whose output is in the image
-	Origin    Origin            `json:"origin"`
+	Slim      []Removed         `json:"slim"`            // what slim left out, by rule
+	Runs      []string          `json:"runs,omitempty"`  // steps that executed code of the recipe, whose output is in the image
+	Origin    Origin            `json:"origin,omitzero"` // absent: made from a finished image alone, so that only what is in it is known
 	Signature Signature         `json:"signature"`
 	Previous  *Previous         `json:"previous,omitempty"` // absent: this is the first build in its folder
 }
@@ -46,7 +46,7 @@ type Image struct {
 // Layer is one layer.
 type Layer struct {
 	Name      string `json:"name"`
-	Kind      string `json:"kind"`   // "debian", "base", "wheels", "bytecode", "init", "settings", "copy", "run"
+	Kind      string `json:"kind"`   // "debian", "base", "wheels", "bytecode", "init", "settings", "copy", "run"; "other" of an image that this build did not make
 	Digest    string `json:"digest"` // "sha256:…" of the compressed bytes
 	DiffID    string `json:"diffID"`
 	MediaType string `json:"mediaType"`
@@ -101,7 +101,7 @@ type Family struct {
 
 // Tests are the recipe's tests in the finished image.
 type Tests struct {
-	State   string `json:"state"` // "passed", "not run", "none"
+	State   string `json:"state"` // "passed", "not run", "none", "not known"
 	Results []Test `json:"results,omitempty"`
 }
 
@@ -110,6 +110,7 @@ const (
 	Passed    = "passed"
 	NotRun    = "not run"
 	NoneAsked = "none"
+	NotKnown  = "not known" // whoever built the image knows
 )
 
 // Test is one test. Only passed ones are in a report: a failed one ends the build.
@@ -141,7 +142,7 @@ type Origin struct {
 
 // Signature says what is known about signatures when the report is written.
 type Signature struct {
-	State string `json:"state"` // "not signed yet", "signed", "not signed"
+	State string `json:"state"` // "not signed yet", "signed", "not signed", "not verified here"
 	Facts []Fact `json:"facts,omitempty"`
 }
 
@@ -149,7 +150,8 @@ type Signature struct {
 const (
 	NotSigned = "not signed yet"
 	Signed    = "signed"
-	Unsigned  = "not signed" // it was published so
+	Unsigned  = "not signed"        // it was published so
+	NotSeen   = "not verified here" // nobody has looked
 )
 
 // Fact is something with a name.
@@ -157,6 +159,9 @@ type Fact struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
+
+// finished says that the report was made from a finished image alone.
+func (r *Report) finished() bool { return r.Origin.Recipe == "" }
 
 // Succeed says what changed since the build whose report this one replaces. A report of the
 // very same image has nothing to tell but what changed before it.

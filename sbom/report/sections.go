@@ -37,11 +37,17 @@ type legend struct{ Group, Title, Size string }
 // groups are the colours of the treemap, in the order of the legend.
 var groups = []struct{ group, title string }{
 	{"gpu", "NVIDIA libraries"}, {"torch", "PyTorch"}, {"python", "other Python packages"}, {"os", "operating system"},
-	{"base", "base image"}, {"app", "application"}, {"forge", "forge and settings"},
+	{"base", "other files of layers"}, {"app", "application"}, {"forge", "forge and settings"},
 }
 
 // group decides a tile's colour.
-func group(l Layer, name string) string {
+func group(l Layer, kind, name string) string {
+	if l.Kind == "other" { // the package decides
+		l.Kind = map[string]string{"python": "wheels", "deb": "debian", "apk": "debian", "rpm": "debian"}[kind]
+		if l.Kind == "" {
+			l.Kind = "base"
+		}
+	}
 	switch l.Kind {
 	case "debian":
 		return "os"
@@ -72,7 +78,7 @@ func (r *Report) sizes() sizes {
 	var blocks []block
 	sums := map[string]int64{}
 	for _, l := range r.Layers {
-		b := block{label: show(l.Name), bytes: or0(l.Unpacked, l.Size), group: group(l, strings.SplitN(l.Name, " ", 2)[0])}
+		b := block{label: show(l.Name), bytes: or0(l.Unpacked, l.Size), group: group(l, "", strings.SplitN(l.Name, " ", 2)[0])}
 		b.detail = fmt.Sprintf("layer %s: %s on disk, %s to download", b.label, size(b.bytes), size(l.Size))
 		rest := b.bytes
 		for _, p := range in[l.Name] {
@@ -80,7 +86,7 @@ func (r *Report) sizes() sizes {
 				continue // what a package claims is never more than its layer holds
 			}
 			rest -= p.Size
-			part := block{label: show(p.Name), bytes: p.Size, group: group(l, p.Name)}
+			part := block{label: show(p.Name), bytes: p.Size, group: group(l, p.Kind, p.Name)}
 			part.detail = fmt.Sprintf("%s %s: %s on disk, in layer %s", part.label, show(p.Version), size(p.Size), b.label)
 			b.parts = append(b.parts, part)
 			sums[part.group] += p.Size
@@ -288,6 +294,9 @@ func unique(s []string) []string {
 }
 
 func (r *Report) removedParts() []part {
+	if r.finished() {
+		return []part{{Text: "Not known: this report was made from the finished image."}}
+	}
 	if len(r.Slim) == 0 {
 		return []part{{Text: "Nothing: the recipe names no rule of slim, so every file of every package is in the image."}}
 	}
@@ -319,6 +328,8 @@ func (r *Report) testParts() []part {
 			names = append(names, show(t.Name))
 		}
 		return []part{{Tone: "good", Text: "The recipe's tests ran in exactly this image, as its user and without network, and passed."}, {Items: names}}
+	case NotKnown:
+		return []part{{Text: "Not known: whoever built the image knows."}}
 	case NotRun:
 		return []part{{Tone: "warn", Text: "The recipe has tests, but this build was told not to run them."}}
 	}
@@ -348,6 +359,13 @@ func (r *Report) runningParts() []part {
 	if r.GPU != nil {
 		start = "Before the command starts, forge-init checks that there is a GPU that the image has code for, that its driver is new enough, and that the container is not root. If not, it says what is missing and ends with code 78."
 	}
+	if r.finished() {
+		note := part{Text: "As the image states."}
+		if r.root() {
+			note = part{Tone: "bad", Text: "The command runs as root unless whoever starts the container says otherwise: a break-in has all rights inside."}
+		}
+		return []part{note, {Facts: facts}}
+	}
 	out := []part{{Text: start + " The root file system may be read-only; only the writable folders need to be written."}, {Facts: facts}}
 	if len(r.Runs) > 0 {
 		out = append(out, part{Tone: "warn", Text: "Steps of the recipe executed code while the image was made, and what they wrote is in it: " + several(r.Runs, 20) + "."})
@@ -356,6 +374,9 @@ func (r *Report) runningParts() []part {
 }
 
 func (r *Report) originParts() []part {
+	if r.finished() {
+		return []part{{Text: "Not known: this report was made from the finished image, not by the build."}}
+	}
 	o := r.Origin
 	build := "forge build --image " + show(r.Image.Name)
 	for i, v := range o.Variables {
@@ -384,6 +405,9 @@ func (r *Report) signatureParts() []part {
 	}
 	if r.Signature.State == Signed {
 		return []part{{Tone: "good", Text: "The image is signed. This page is not proof of it: verify the signature where the image is used."}, {Facts: facts}}
+	}
+	if r.Signature.State == NotSeen {
+		return []part{{Text: "Nobody has looked for a signature. forge verify does, where the image comes from."}}
 	}
 	return []part{{Text: "When this page was written the image was " + show(r.Signature.State) + "."}, {Facts: facts}}
 }
