@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/solver/pb"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
@@ -91,39 +92,93 @@ func TestUnfitDaemonsAreRefused(t *testing.T) {
 	}
 }
 
-// Forge sends steps, and nothing that a daemon would have to fetch or trust.
+// Forge sends steps, and nothing that a daemon would have to fetch or trust: tests, runs and
+// the compilation of byte-code (BK-01).
 func TestDefinitionsAskForNothingDangerous(t *testing.T) {
 	_, im, li := scratch(t)
+	im.Runs = []recipes.Run{{Name: "train", Command: []string{"true"}, Output: []string{"/opt/a", "/opt/b"}, Env: map[string]string{"A": "1"}}}
 	p, err := New(im, li)
 	if err != nil {
 		t.Fatal(err)
 	}
-	def, err := testLLB(p, slices.Repeat([]string{"sha256:" + strings.Repeat("a", 64)}, len(p.Layers)), recipes.Test{Name: "a", Command: []string{"true"}}).Marshal(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	execs := 0
-	for _, raw := range def.Def {
-		var op pb.Op
-		if err := op.UnmarshalVT(raw); err != nil {
+	digest := "sha256:" + strings.Repeat("a", 64)
+	root := slices.Repeat([]string{digest}, len(p.Layers))
+	for name, state := range map[string]llb.State{
+		"test":     testLLB(p, root, recipes.Test{Name: "a", Command: []string{"true"}, Env: map[string]string{"B": "2"}}),
+		"run":      runLLB(p, root[:1], &im.Runs[0]),
+		"bytecode": compileLLB(compilation{im: im, li: li}, digest, digest),
+	} {
+		def, err := state.Marshal(context.Background())
+		if err != nil {
 			t.Fatal(err)
 		}
-		if s := op.GetSource(); s != nil && !strings.HasPrefix(s.Identifier, "oci-layout://") {
-			t.Errorf("source %q", s.Identifier)
-		}
-		if op.GetBuild() != nil {
-			t.Error("a frontend is called")
-		}
-		if e := op.GetExec(); e != nil {
-			execs++
-			if e.Network != pb.NetMode_NONE || e.Security != pb.SecurityMode_SANDBOX {
-				t.Errorf("network %v, security %v", e.Network, e.Security)
+		execs := 0
+		for _, raw := range def.Def {
+			var op pb.Op
+			if err := op.UnmarshalVT(raw); err != nil {
+				t.Fatal(err)
+			}
+			if op.GetExec() != nil {
+				execs++
+			}
+			for _, what := range dangers(&op) {
+				t.Errorf("%s: %s", name, what)
 			}
 		}
+		if execs != 1 {
+			t.Errorf("%s: %d commands, want 1", name, execs)
+		}
 	}
-	if execs != 1 {
-		t.Errorf("%d commands, want 1", execs)
+	// The test below the test: each of these is seen.
+	for _, op := range []*pb.Op{
+		{Op: &pb.Op_Source{Source: &pb.SourceOp{Identifier: "docker-image://docker.io/library/alpine"}}},
+		{Op: &pb.Op_Source{Source: &pb.SourceOp{Identifier: "oci-layout://forge/layer:latest"}}},
+		{Op: &pb.Op_Build{Build: &pb.BuildOp{}}},
+		{Op: &pb.Op_Exec{Exec: &pb.ExecOp{Network: pb.NetMode_HOST, Meta: &pb.Meta{User: "1001"}}}},
+		{Op: &pb.Op_Exec{Exec: &pb.ExecOp{Network: pb.NetMode_NONE, Security: pb.SecurityMode_INSECURE, Meta: &pb.Meta{User: "1001"}}}},
+		{Op: &pb.Op_Exec{Exec: &pb.ExecOp{Network: pb.NetMode_NONE, Meta: &pb.Meta{User: "0"}}}},
+		{Op: &pb.Op_Exec{Exec: &pb.ExecOp{Network: pb.NetMode_NONE, Meta: &pb.Meta{User: "1001"}, Mounts: []*pb.Mount{{MountType: pb.MountType_SSH}}}}},
+		{Op: &pb.Op_Exec{Exec: &pb.ExecOp{Network: pb.NetMode_NONE, Meta: &pb.Meta{User: "1001", ProxyEnv: &pb.ProxyEnv{}}}}},
+		{Op: &pb.Op_Exec{Exec: &pb.ExecOp{Network: pb.NetMode_NONE, Meta: &pb.Meta{User: "1001"}, Secretenv: []*pb.SecretEnv{{ID: "x"}}}}},
+		{Op: &pb.Op_Exec{Exec: &pb.ExecOp{Network: pb.NetMode_NONE, Meta: &pb.Meta{User: "1001"}, CdiDevices: []*pb.CDIDevice{{Name: "gpu"}}}}},
+	} {
+		if len(dangers(op)) != 1 {
+			t.Errorf("%v: %v", op, dangers(op))
+		}
 	}
+}
+
+// dangers says what of an operation reaches beyond forge's own layers and the sandbox.
+func dangers(op *pb.Op) (out []string) {
+	bad := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if s := op.GetSource(); s != nil && (!strings.HasPrefix(s.Identifier, "oci-layout://forge/") || !strings.Contains(s.Identifier, "@sha256:")) {
+		bad("source %q", s.Identifier)
+	}
+	if op.GetBuild() != nil {
+		bad("a frontend is called")
+	}
+	e := op.GetExec()
+	if e == nil {
+		return out
+	}
+	if e.Network != pb.NetMode_NONE || e.Security != pb.SecurityMode_SANDBOX {
+		bad("network %v, security %v", e.Network, e.Security)
+	}
+	if user, _, _ := strings.Cut(e.Meta.User, ":"); user == "" || user == "0" || user == "root" {
+		bad("user %q", e.Meta.User)
+	}
+	if e.Meta.ProxyEnv != nil || len(e.Meta.ExtraHosts) > 0 {
+		bad("proxy %v, hosts %v", e.Meta.ProxyEnv, e.Meta.ExtraHosts)
+	}
+	if len(e.Secretenv) > 0 || len(e.CdiDevices) > 0 {
+		bad("secrets %v, devices %v", e.Secretenv, e.CdiDevices)
+	}
+	for _, m := range e.Mounts {
+		if m.MountType != pb.MountType_BIND {
+			bad("a mount of type %v at %q", m.MountType, m.Dest)
+		}
+	}
+	return out
 }
 
 // remote starts a real buildkitd that is not forge's own, and returns its process.
