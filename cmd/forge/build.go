@@ -177,7 +177,7 @@ func finish(ctx context.Context, w *workshop, o buildOptions, b built, out desti
 		return err
 	}
 	var failed error
-	if b.scan, failed = keeper.judge(ctx, b, at, nil); b.scan == nil {
+	if b.scan, failed = keeper.judge(ctx, b, at); b.scan == nil {
 		return failed
 	}
 	if failed == nil {

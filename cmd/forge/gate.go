@@ -61,18 +61,15 @@ func (g *gatekeeper) close() {
 	}
 }
 
-// judge writes the verdict about an image and its VEX beside it. unlisted is why there is no
-// inventory. The error is the gate's when the image does not pass: then the layout stays for
-// those who want to look, and nothing else is done with it.
-func (g *gatekeeper) judge(ctx context.Context, b built, at siblings, unlisted error) (*finding.Document, error) {
+// judge writes the verdict about an image and its VEX beside it. The error is the gate's when
+// the image does not pass: then the layout stays for those who want to look, and nothing else
+// is done with it.
+func (g *gatekeeper) judge(ctx context.Context, b built, at siblings) (*finding.Document, error) {
 	im := b.plan.Image
 	tol := toleranceOf(g.file, im)
 	tol.subject.Digest = b.result.Digest
 	doc := &finding.Document{Version: finding.Format, NotScanned: g.skip, Judged: time.Now().UTC().Truncate(time.Second), Verdict: finding.Judge(finding.Case{Limits: tol.Limits})}
 	if g.skip == "" {
-		if unlisted != nil {
-			return nil, fmt.Errorf("scanning image %q: %w", im.Name, unlisted)
-		}
 		var err error
 		if doc, err = lookUp(ctx, g.db, vuln.Of(b.inventory), im.Name, tol); err != nil {
 			return nil, fmt.Errorf("scanning image %q: %w", im.Name, err)

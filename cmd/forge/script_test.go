@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/forge-build/forge/sbom/vuln/testdata/advisories"
 )
 
 func TestMain(m *testing.M) {
@@ -18,6 +21,17 @@ func TestMain(m *testing.M) {
 // The scripts are what a user could have typed. "exits N command…" is testscript's
 // exec with the exit code that is due; stdout and stderr look at its output.
 func TestScripts(t *testing.T) {
+	database := filepath.Join(t.TempDir(), "database")
+	records, err := advisories.All()
+	if err == nil {
+		err = advisories.Build(records, database, time.Now().UTC())
+	}
+	if err == nil {
+		err = advisories.Pack(database, database+".tar.zst")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -27,6 +41,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("EXAMPLES", examples)
+			env.Setenv("DATABASE", database) // a few known vulnerabilities, as a folder; with .tar.zst, as an archive
 			env.Setenv("HOME", filepath.Join(env.WorkDir, ".home"))
 			return nil
 		},
