@@ -84,8 +84,10 @@ func (g *gatekeeper) judge(ctx context.Context, b built, at siblings) (*finding.
 	}
 	g.t.judged(doc)
 	err := gate(doc)
-	if failed := (*gateError)(nil); errors.As(err, &failed) && string(at) == b.result.Dir {
-		failed.kept = b.result.Dir
+	if failed := (*gateError)(nil); errors.As(err, &failed) {
+		if failed.built = true; string(at) == b.result.Dir {
+			failed.kept = b.result.Dir
+		}
 	}
 	return doc, err
 }

@@ -88,13 +88,17 @@ type gateError struct {
 	image   string
 	reasons []string
 	hint    string
-	kept    string // folder of the layout that a build leaves
+	built   bool   // by a build
+	kept    string // folder of the layout that the build leaves
 }
 
 func (e *gateError) Error() string {
 	s := fmt.Sprintf("judging the vulnerabilities of %q: %s", e.image, strings.Join(e.reasons, "; "))
+	if e.built {
+		s += "; nothing was published or loaded"
+	}
 	if e.kept != "" {
-		s += fmt.Sprintf("; the layout is in %q, and nothing was published or loaded", e.kept)
+		s += fmt.Sprintf("; the layout is in %q", e.kept)
 	}
 	return s
 }
