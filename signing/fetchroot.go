@@ -35,8 +35,8 @@ func FetchRoot(ctx context.Context, from RootSource) ([]byte, error) {
 	o := tuf.DefaultOptions().WithContext(ctx).WithCachePath(from.Cache)
 	if from.Mirror != "" {
 		u, err := url.Parse(from.Mirror)
-		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Hostname() != "127.0.0.1" && u.Hostname() != "localhost" {
-			return nil, &PolicyError{fmt.Sprintf("%q: the https address of a TUF repository is due", from.Mirror)}
+		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+			return nil, &PolicyError{fmt.Sprintf("%s: the https address of a TUF repository is due, without a password", address(from.Mirror))}
 		}
 		o = o.WithRepositoryBaseURL(strings.TrimSuffix(from.Mirror, "/")).WithRoot(from.Anchor)
 	}

@@ -229,8 +229,8 @@ func (j *judge) key(f *finding, e *entity, st *Statement, ids []Identity, keys [
 		f.row(CheckSigner, st.Signer.String())
 		f.skip(CheckCert, "signed with a bare key")
 		f.skip(CheckSCT, "signed with a bare key")
-		if j.policy.Log > 0 {
-			f.row(CheckLog, fmt.Sprintf("entry in %d trusted log(s)", j.policy.Log))
+		if n := j.policy.logs(); n > 0 {
+			f.row(CheckLog, fmt.Sprintf("entry in %d trusted log(s)", n))
 		} else {
 			f.skip(CheckLog, "not asked for")
 		}
@@ -250,7 +250,7 @@ func (j *judge) key(f *finding, e *entity, st *Statement, ids []Identity, keys [
 		f.fail(CheckSignature, "a signature by "+list(nil, keys), "one that does not hold ("+strictjson.Clip(last.Error())+")")
 		return
 	}
-	f.fail(check, expectation(check, j.policy.Log, j.policy.Times), strictjson.Clip(last.Error()))
+	f.fail(check, expectation(check, j.policy.logs(), j.policy.Times), strictjson.Clip(last.Error()))
 }
 
 // rank orders failures of keys by how far they came.
@@ -265,8 +265,8 @@ func (j *judge) tryKey(e *entity, k Key) (*verify.VerificationResult, string, er
 		return nil, CheckKey, err
 	}
 	var opts []verify.VerifierOption
-	if j.policy.Log > 0 {
-		opts = append(opts, verify.WithTransparencyLog(j.policy.Log))
+	if n := j.policy.logs(); n > 0 {
+		opts = append(opts, verify.WithTransparencyLog(n))
 	}
 	if j.policy.Times > 0 {
 		opts = append(opts, verify.WithObserverTimestamps(j.policy.Times))

@@ -34,8 +34,8 @@ type Policy struct {
 	// Log and Times are how many transparency logs and how many independent times are
 	// demanded. For certificates at least one of each is; for keys 0 demands none.
 	Log, Times int
-	// Proof demands that a log's entry comes with a proof of inclusion; its promise,
-	// which is all that cosign's older format carries, does not suffice.
+	// Proof demands that there is a log's entry, and that it comes with a proof of inclusion;
+	// its promise, which is all that cosign's older format carries, does not suffice.
 	Proof bool
 
 	Formats Formats // which formats count
@@ -124,8 +124,8 @@ func (p *Policy) Check() error {
 			bad("nobody is named who may sign (an identity with its issuer, or a key)")
 			break
 		}
-		if n := len(r.Identities) + len(r.Keys); r.Signers < 0 || r.Signers > 1 && r.Signers > max(n, len(p.Identities)+len(p.Keys)) {
-			bad("%d signers are demanded of %d that are named", r.Signers, max(n, len(p.Identities)+len(p.Keys)))
+		if ids, keys := p.of(r); r.Signers < 0 || r.Signers > 1 && r.Signers > len(ids)+len(keys) {
+			bad("%d signers are demanded of %d that are named", r.Signers, len(ids)+len(keys))
 		}
 	}
 	ids, keys := p.everyone()
@@ -178,6 +178,14 @@ func (p *Policy) of(r Requirement) ([]Identity, []Key) {
 		return r.Identities, r.Keys
 	}
 	return p.Identities, p.Keys
+}
+
+// logs is how many transparency logs a key's signature must be in.
+func (p *Policy) logs() int {
+	if p.Proof {
+		return max(1, p.Log)
+	}
+	return p.Log
 }
 
 func (p *Policy) now() time.Time {

@@ -16,7 +16,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/strictjson"
 )
 
 // BundleType is the media type of a bundle, as a layer and as an artifact.
@@ -93,10 +95,19 @@ func (s Services) check() error {
 		}
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
-			return &PolicyError{fmt.Sprintf("signing service %q: it must be an https address without a password (http only on this machine itself)", raw)}
+			return &PolicyError{fmt.Sprintf("signing service %s: it must be an https address without a password (http only on this machine itself)", address(raw))}
 		}
 	}
 	return nil
+}
+
+// address shows an address, which may hold a password.
+func address(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "that cannot be read"
+	}
+	return strictjson.Quote(registry.Show(u))
 }
 
 // Policy is what a consumer must expect of what this signer signs: its key, or the identity

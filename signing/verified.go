@@ -99,8 +99,8 @@ func (s Signature) String() string {
 	return s.Identity + " by " + s.Issuer
 }
 
-// one is what makes two signers different.
-func (s Signature) one() string { return s.Key + "\n" + s.Identity + "\n" + s.Issuer }
+// Credential is what makes two signers different.
+func (s Signature) Credential() string { return s.Key + "\n" + s.Identity + "\n" + s.Issuer }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 

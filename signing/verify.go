@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 
+	"github.com/forge-build/forge/recipes/trust"
 	"github.com/forge-build/forge/signing/evidence"
 	"github.com/forge-build/forge/signing/strictjson"
 )
@@ -164,25 +164,27 @@ func (t *table) require() bool {
 
 func (t *table) requirement(r Requirement) bool {
 	ids, keys := t.policy.of(r)
-	signers := map[string]bool{}
+	named := map[string][]int{} // who signed → who of the policy that can be
 	var first *finding
 	for _, f := range t.findings {
-		if f.statement == nil || !slices.Contains(r.Types, f.statement.Type) || !by(f, ids, keys) {
+		if f.statement == nil || !slices.Contains(r.Types, f.statement.Type) {
 			continue
 		}
-		signers[f.statement.Signer.one()] = true
-		if first == nil {
-			first = f
+		if of := by(f, ids, keys); len(of) > 0 {
+			who := f.statement.Signer.Credential()
+			named[who] = append(named[who], of...)
+			first = cmp.Or(first, f)
 		}
 	}
 	want := strings.Join(r.Types, " or ")
-	if len(signers) >= max(1, r.Signers) {
-		t.add(Check{ID: CheckPresent, Type: first.statement.Type, Status: Done, Found: fmt.Sprintf("%s, by %d signer(s)", first.statement.Type, len(signers)), Evidence: first.statement.Evidence})
+	signers := trust.Distinct(named)
+	if signers >= max(1, r.Signers) {
+		t.add(Check{ID: CheckPresent, Type: first.statement.Type, Status: Done, Found: fmt.Sprintf("%s, by %d signer(s)", first.statement.Type, signers), Evidence: first.statement.Evidence})
 		t.rows(first, first.statement.Type)
 		return true
 	}
-	if len(signers) > 0 {
-		t.add(Check{ID: CheckPresent, Type: want, Status: Failed, Expected: fmt.Sprintf("%s by %d signers", want, r.Signers), Found: fmt.Sprintf("%d", len(signers))})
+	if signers > 0 {
+		t.add(Check{ID: CheckPresent, Type: want, Status: Failed, Expected: fmt.Sprintf("%s by %d signers", want, r.Signers), Found: fmt.Sprintf("%d", signers)})
 		t.rows(first, want)
 		return false
 	}
@@ -236,16 +238,21 @@ func (t *table) others() string {
 	return "nothing"
 }
 
-// by says whether one of those made a statement that holds.
-func by(f *finding, ids []Identity, keys []Key) bool {
-	if f.summary != nil {
-		return fitsAny(*f.summary, ids)
+// by is which of those made a statement that holds, by their places: identities, then keys. A
+// key that is named twice has the place of the first.
+func by(f *finding, ids []Identity, keys []Key) (of []int) {
+	if f.summary == nil {
+		if i := slices.IndexFunc(keys, func(k Key) bool { return k.fingerprint() == f.statement.Signer.Key }); i >= 0 {
+			of = append(of, len(ids)+i)
+		}
+		return of
 	}
-	return slices.ContainsFunc(keys, func(k Key) bool { return k.fingerprint() == f.statement.Signer.Key })
-}
-
-func fitsAny(s certificate.Summary, ids []Identity) bool {
-	return slices.ContainsFunc(ids, func(id Identity) bool { return id.fits(s) })
+	for i, id := range ids {
+		if id.fits(*f.summary) {
+			of = append(of, i)
+		}
+	}
+	return of
 }
 
 func (t *table) refused() *NotVerifiedError {

@@ -124,3 +124,25 @@ func sha256Of(text string) string {
 	h, _, _ := v1.SHA256(strings.NewReader(text)) // a text can be read
 	return h.String()
 }
+
+// Thresholds: one key under two names is one signer.
+func TestOneKeyUnderTwoNamesIsOneSigner(t *testing.T) {
+	w := newWorld(t)
+	ci, other := w.key("ci"), w.key("other")
+	image := w.push("ml/train", "1")
+	policy := w.write("p.hcl", fmt.Sprintf(`
+signer "ci" { key = "ci.pub" }
+signer "again" { key = "ci.pub" }
+signer "other" { key = "other.pub" }
+images "all" {
+  repositories = ["%s/ml/*"]
+  signed_by    = ["ci", "again", "other"]
+  signatures   = 2
+}
+`, w.host))
+	w.sign(ci, image, statement.Signature())
+	w.sign(ci, image, statement.Signature())
+	expects(t, 4, "1 signer(s), who may be again, ci", "verify", "--policy", policy, image.String())
+	w.sign(other, image, statement.Signature())
+	expects(t, 0, image.String(), "verify", "--policy", policy, image.String())
+}

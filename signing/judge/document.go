@@ -90,6 +90,26 @@ func (o object) moment(key string) (time.Time, error) {
 	return t, nil
 }
 
+// flag is a yes or no that may be absent, which is no; anything else is an error.
+func (o object) flag(key string) (bool, error) {
+	switch raw, ok := o[key]; {
+	case !ok, string(raw) == "false", string(raw) == "null":
+		return false, nil
+	case string(raw) == "true":
+		return true, nil
+	}
+	return false, fmt.Errorf("%s is neither true nor false", key)
+}
+
+// must is a list that has to be there, though it may be empty: nothing said is not nothing found.
+func (o object) must(key string) ([]object, error) {
+	raw, ok := o[key]
+	if !ok || string(raw) == "null" {
+		return nil, fmt.Errorf("%s is missing", key)
+	}
+	return o.list(key)
+}
+
 // list is an array of objects; absent, it is empty.
 func (o object) list(key string) ([]object, error) {
 	raw, ok := o[key]

@@ -2,7 +2,6 @@ package judge
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +26,8 @@ const (
 type Statement struct {
 	Type      string
 	Predicate []byte    // the verified bytes
-	Signers   []string  // names of the policy's signers that made it
+	Signers   []string  // names of the policy's signers that made it, or may have
+	By        string    // the credential that signed it: what makes two signers different
 	Time      time.Time // when it was signed, as others prove; zero: nobody does
 	Evidence  string    // digest of the bundle or signature, for messages
 }
@@ -133,25 +133,29 @@ func (j *judgement) missing(id string, signers []string, types ...string) {
 	j.failed(id, nil, fmt.Sprintf("a statement %s by %s", strings.Join(types, " or "), strings.Join(signers, " or ")), "nothing")
 }
 
-// signers judges by whom the image was signed, and when: by as many as the rule asks for,
-// each counted once.
+// signers judges by whom the image was signed, and when: by as many as the rule asks for. One
+// credential is one signer, however many names fit it.
 func (j *judgement) signers() {
 	r := j.Rule
 	n := max(1, r.Signatures)
-	signed, fresh := map[string]bool{}, map[string]bool{}
+	signed, fresh := map[string][]string{}, map[string][]string{}
+	names := map[string]bool{}
 	found := "no signature"
 	var last *Statement
 	for _, s := range j.of(r.SignedBy, TypeSignature) {
-		old := j.old(s)
+		var of []string
 		for _, name := range s.Signers {
 			if slices.Contains(r.SignedBy, name) {
-				signed[name] = true
-				fresh[name] = fresh[name] || old == ""
+				of, names[name] = append(of, name), true
 			}
 		}
-		if old != "" {
+		signed[s.By] = append(signed[s.By], of...)
+		if old := j.old(s); old != "" {
 			found = old
-		} else if last == nil {
+			continue
+		}
+		fresh[s.By] = append(fresh[s.By], of...)
+		if last == nil {
 			last = s
 		}
 	}
@@ -159,18 +163,21 @@ func (j *judgement) signers() {
 	if n > 1 {
 		who = fmt.Sprintf("signatures by %d of %s", n, strings.Join(r.SignedBy, ", "))
 	}
-	if len(signed) < n {
-		j.failed("signature", nil, who, "%s", or(strings.Join(sortedKeys(signed), ", "), "none that counts"))
+	by := strings.Join(sortedKeys(names), ", ")
+	if k := trust.Distinct(signed); k < n {
+		if k < len(names) {
+			by = fmt.Sprintf("%d signer(s), who may be %s", k, by)
+		}
+		j.failed("signature", nil, who, "%s", or(by, "none that counts"))
 		return
 	}
-	j.done("signature", last, "by %s", strings.Join(sortedKeys(signed), ", "))
+	j.done("signature", last, "by %s", by)
 	if r.MaxAge == 0 && r.Since.IsZero() {
 		return
 	}
-	maps.DeleteFunc(fresh, func(_ string, is bool) bool { return !is })
-	if len(fresh) < n {
-		if len(fresh) > 0 {
-			found = fmt.Sprintf("%d of %d signers: %s", len(fresh), n, found)
+	if k := trust.Distinct(fresh); k < n {
+		if k > 0 {
+			found = fmt.Sprintf("%d of %d signers: %s", k, n, found)
 		}
 		j.failed("age", nil, j.young(), "%s", found)
 		return

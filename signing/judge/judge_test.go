@@ -201,6 +201,9 @@ func TestAScanIsFreshAndFoundLittle(t *testing.T) {
 		"A10 no database":                {want, []Statement{said(TypeVulns, strings.Replace(vulns(day, `[]`), `"db"`, `"dx"`, 1))}, "db is missing"},
 		"A10 a database without a name":  {want, []Statement{said(TypeVulns, strings.NewReplacer(`"uri":"sha256:`+hexB+`","version":"v6.1.9",`, ``).Replace(vulns(day, `[]`)))}, "none is named"},
 		"no result":                      {want, []Statement{said(TypeVulns, strings.Replace(vulns(day, `[]`), `"result"`, `"results"`, 1))}, "scanner.result is missing"},
+		"a result of null":               {want, []Statement{scanned(day, `null`)}, "scanner.result is missing"},
+		"matches of null":                {want, []Statement{said(TypeVulnsCosign, vulns(day, `{"matches":null}`))}, "matches is missing"},
+		"exploited, but not in a word":   {want, []Statement{scanned(day, `[{"id":"CVE-1","severity":[{"method":"a","score":"low"}],"annotations":[{"exploited":"true"}]}]`)}, "exploited is neither true nor false"},
 		"a result without an id":         {want, []Statement{scanned(day, `[{}]`)}, "id is missing"},
 		"null":                           {want, []Statement{scanned(day, `[null]`)}, "is null"},
 		"an SBOM offered as a scan":      {want, []Statement{said(TypeVulns, fmt.Sprintf(spdx, hexA, hexA))}, "scanner is missing"},
@@ -313,18 +316,24 @@ func TestTestsHavePassed(t *testing.T) {
 	rule := &trust.Rule{Tests: &trust.Tests{SignedBy: []string{"ci"}}}
 	older := said(TypeTests, `{"result":"FAILED","failedTests":["imports"]}`)
 	older.Time = now.Add(-day)
+	timeless := func(predicate string) Statement {
+		s := said(TypeTests, predicate)
+		s.Time = time.Time{}
+		return s
+	}
 	for name, row := range map[string]struct {
 		statements []Statement
 		want       string
 	}{
-		"passed":                {[]Statement{said(TypeTests, `{"result":"PASSED","configuration":[],"passedTests":["imports"]}`)}, ""},
-		"failed once, then not": {[]Statement{older, said(TypeTests, `{"result":"PASSED","passedTests":["imports"]}`)}, ""},
-		"none":                  {nil, "found nothing"},
-		"failed":                {[]Statement{said(TypeTests, `{"result":"FAILED","failedTests":["imports"]}`)}, "1 failed: imports"},
-		"passed and failed":     {[]Statement{said(TypeTests, `{"result":"PASSED","passedTests":["a"],"failedTests":["b"]}`)}, "1 failed: b"},
-		"warned":                {[]Statement{said(TypeTests, `{"result":"WARNED","passedTests":["a"]}`)}, `the result "WARNED"`},
-		"no test at all":        {[]Statement{said(TypeTests, `{"result":"PASSED"}`)}, "no test"},
-		"lists of something":    {[]Statement{said(TypeTests, `{"result":"PASSED","passedTests":[1]}`)}, "no list of texts"},
+		"passed":                              {[]Statement{said(TypeTests, `{"result":"PASSED","configuration":[],"passedTests":["imports"]}`)}, ""},
+		"failed once, then not":               {[]Statement{older, said(TypeTests, `{"result":"PASSED","passedTests":["imports"]}`)}, ""},
+		"failed at a time that nobody proves": {[]Statement{timeless(`{"result":"PASSED","passedTests":["imports"]}`), timeless(`{"result":"FAILED","failedTests":["imports"]}`)}, "1 failed: imports"},
+		"none":                                {nil, "found nothing"},
+		"failed":                              {[]Statement{said(TypeTests, `{"result":"FAILED","failedTests":["imports"]}`)}, "1 failed: imports"},
+		"passed and failed":                   {[]Statement{said(TypeTests, `{"result":"PASSED","passedTests":["a"],"failedTests":["b"]}`)}, "1 failed: b"},
+		"warned":                              {[]Statement{said(TypeTests, `{"result":"WARNED","passedTests":["a"]}`)}, `the result "WARNED"`},
+		"no test at all":                      {[]Statement{said(TypeTests, `{"result":"PASSED"}`)}, "no test"},
+		"lists of something":                  {[]Statement{said(TypeTests, `{"result":"PASSED","passedTests":[1]}`)}, "no list of texts"},
 	} {
 		t.Run(name, func(t *testing.T) { expect(t, Case{Rule: rule, Statements: row.statements}, row.want) })
 	}
@@ -332,7 +341,7 @@ func TestTestsHavePassed(t *testing.T) {
 
 func TestASignatureHasAnAge(t *testing.T) {
 	signed := func(age time.Duration, who ...string) Statement {
-		s := Statement{Type: TypeSignature, Signers: who, Time: now.Add(-age)}
+		s := Statement{Type: TypeSignature, Signers: who, By: strings.Join(who, "+"), Time: now.Add(-age)}
 		if age == 0 {
 			s.Time = time.Time{}
 		}
@@ -354,6 +363,9 @@ func TestASignatureHasAnAge(t *testing.T) {
 		"an old one beside a new one": {rule, []Statement{signed(91*day, "a"), signed(day, "b")}, ""},
 		"two of two":                  {&two, []Statement{signed(day, "a"), signed(2*day, "b")}, ""},
 		"one of two is old":           {&two, []Statement{signed(day, "a"), signed(91*day, "b")}, "1 of 2 signers"},
+		"two names of one credential": {&two, []Statement{signed(day, "a", "b")}, "signature: expected signatures by 2 of a, b, found 1 signer(s), who may be a, b"},
+		"and another credential":      {&two, []Statement{signed(day, "a", "b"), signed(2*day, "a")}, ""},
+		"two credentials of one name": {&two, []Statement{signed(day, "a"), {Type: TypeSignature, Signers: []string{"a"}, By: "a's other", Time: now}}, "signature: expected signatures by 2 of a, b, found a"},
 		"one counted twice":           {&two, []Statement{signed(day, "a"), signed(2*day, "a")}, "signature: expected signatures by 2 of a, b, found a"},
 		"an SBOM is no signature":     {rule, []Statement{{Type: TypeSPDX, Signers: []string{"a"}, Time: now}}, "signature: expected a signature by a or b, found none that counts"},
 		"nothing":                     {rule, nil, "found none that counts"},

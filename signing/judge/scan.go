@@ -267,10 +267,7 @@ func (s *search) readDatabase(scanner object) error {
 
 // readVulns reads the results of in-toto's vulns/v0.2.
 func readVulns(scanner object) ([]hit, error) {
-	if _, ok := scanner["result"]; !ok {
-		return nil, errors.New("scanner.result is missing")
-	}
-	list, err := scanner.list("result")
+	list, err := scanner.must("result")
 	if err != nil {
 		return nil, fmt.Errorf("scanner.%w", err)
 	}
@@ -312,7 +309,11 @@ func readVulns(scanner object) ([]hit, error) {
 // note reads what forge notes of a finding: that it is exploited, that a waiver covers it, or
 // that a VEX statement clears it.
 func (h *hit) note(n object) error {
-	h.exploited = h.exploited || string(n["exploited"]) == "true"
+	exploited, err := n.flag("exploited")
+	if err != nil {
+		return err
+	}
+	h.exploited = h.exploited || exploited
 	name, err := n.optional("package")
 	if err != nil {
 		return err
@@ -334,8 +335,8 @@ func (h *hit) note(n object) error {
 		}
 		h.waived = h.waived || finding.Statement{Status: status}.Clears()
 	}
-	if string(n["waived"]) != "true" {
-		return nil
+	if waived, err := n.flag("waived"); err != nil || !waived {
+		return err
 	}
 	h.waived = true
 	if n["waiver"] == nil {
@@ -392,7 +393,7 @@ func readScanner(scanner object) ([]hit, error) {
 	}
 	switch {
 	case result["matches"] != nil:
-		matches, err := result.list("matches")
+		matches, err := result.must("matches")
 		if err != nil {
 			return nil, err
 		}
