@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -312,6 +313,9 @@ func age(value string) (time.Duration, error) {
 	u, ok := units[strings.TrimSuffix(unit, "s")]
 	if !ok {
 		return 0, errors.New("no unit")
+	}
+	if n > int(math.MaxInt64/u) {
+		return 0, errors.New("longer than can be counted")
 	}
 	return time.Duration(n) * u, nil
 }

@@ -6,10 +6,15 @@ import (
 )
 
 func TestExactlyOneRuleAppliesToARepository(t *testing.T) {
+	hub, err := ParseScope("Docker.io/x/*")
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := &Policy{Rules: []Rule{
 		{Name: "rest", Repositories: []Scope{"*"}},
 		{Name: "team", Repositories: []Scope{"r.example/ml/*"}, Mirrors: []Mirror{{At: "m.example/copy/*", Of: "r.example/ml/*"}, {At: "m.example/one", Of: "r.example/ml/train"}}},
 		{Name: "train", Repositories: []Scope{"r.example/ml/train"}},
+		{Name: "hub", Repositories: []Scope{hub}},
 		{Name: "below", Repositories: []Scope{"r.example/ml/train/*"}},
 	}}
 	for _, row := range []struct{ repository, rule, original string }{
@@ -22,6 +27,12 @@ func TestExactlyOneRuleAppliesToARepository(t *testing.T) {
 		{"m.example/copy/a/b", "team", "r.example/ml/a/b"},
 		{"m.example/one", "team", "r.example/ml/train"},
 		{"m.example/one/two", "rest", "m.example/one/two"},
+		{"R.Example/ml/train", "train", "r.example/ml/train"}, // another spelling is no way around a rule
+		{"r.example:443/ml/train", "train", "r.example/ml/train"},
+		{"r.example./ml/train", "train", "r.example/ml/train"},
+		{"r.example.:443/ml/train", "train", "r.example/ml/train"},
+		{"r.example:444/ml/train", "rest", "r.example:444/ml/train"},
+		{"registry-1.docker.io/x/y", "hub", "index.docker.io/x/y"},
 	} {
 		r, original := p.For(row.repository)
 		if r == nil || r.Name != row.rule || original != row.original {

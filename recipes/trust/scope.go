@@ -22,9 +22,7 @@ func ParseScope(s string) (Scope, error) {
 	if s == "*" {
 		return Scope(s), nil
 	}
-	if rest, ok := strings.CutPrefix(s, "docker.io/"); ok {
-		s = "index.docker.io/" + rest // as every client calls it
-	}
+	s = canonical(s)
 	parts := strings.Split(s, "/")
 	if len(s) > 255 || !host.MatchString(parts[0]) || !dottedHost.MatchString(parts[0]) {
 		return "", fmt.Errorf("%+q: the registry's host comes first, as in registry.example/team/*", s[:min(len(s), 120)])
@@ -81,11 +79,29 @@ func (m Mirror) Original(repository string) (string, bool) {
 	return of + strings.TrimPrefix(repository, at), true
 }
 
+// canonical gives a repository's registry its one name: a host is the same in capitals, with a
+// dot at its end, and with the port that https has anyway. Else a stricter rule could be walked
+// around by spelling its host differently.
+func canonical(repository string) string {
+	h, rest, ok := strings.Cut(repository, "/")
+	h = strings.ToLower(h)
+	h = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(h, ":443"), "."), ":443")
+	switch h {
+	case "docker.io", "registry-1.docker.io", "registry.hub.docker.com":
+		h = "index.docker.io" // as every client calls it
+	}
+	if !ok {
+		return h
+	}
+	return h + "/" + rest
+}
+
 // For is the one rule that applies to a repository ("host/name"), and the repository whose
 // name its statements must carry: its own, or that of which it is a mirror. nil: no rule
 // applies, and nothing of it is taken.
 func (p *Policy) For(repository string) (*Rule, string) {
 	var rule *Rule
+	repository = canonical(repository)
 	original, rank := "", -1
 	for i := range p.Rules {
 		r := &p.Rules[i]

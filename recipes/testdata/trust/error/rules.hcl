@@ -45,6 +45,7 @@ images "limits" {
   signed_by    = ["a"]
   scan { # ERROR: Scan of any age
     max_age = "-1 days" # ERROR: Invalid age
+    database_max_age = "20000 weeks" # ERROR: Invalid age
     limit   = "high"
     at_most = { critical = 1, low = "-1" } # ERROR: Said twice # ERROR: Invalid number
   }
