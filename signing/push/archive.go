@@ -9,6 +9,7 @@ import (
 	"path"
 	"regexp"
 	"sort"
+	"strings"
 )
 
 // inArchive are the names of an OCI layout that are taken from an archive (OCI-08).
@@ -40,6 +41,11 @@ func Unpack(r io.Reader, dir string) error {
 		}
 		if h.Typeflag != tar.TypeReg {
 			return refuse("OCI-08", "archive: %s is not a regular file", name)
+		}
+		for k := range h.PAXRecords {
+			if strings.HasPrefix(k, "GNU.sparse.") { // it would take more room than the archive has
+				return refuse("OCI-08", "archive: %s is a file with holes", name)
+			}
 		}
 		f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 		if err != nil {

@@ -133,6 +133,9 @@ func strict(raw []byte) error {
 	return nil
 }
 
+// folded is a key as encoding/json compares it: the long s is an s too.
+func folded(key string) string { return strings.ReplaceAll(strings.ToLower(key), "\u017f", "s") }
+
 // value reads one value; of annotations the keys are told apart by case.
 func value(dec *json.Decoder, depth int, exact bool) error {
 	t, err := dec.Token()
@@ -157,7 +160,7 @@ func value(dec *json.Decoder, depth int, exact bool) error {
 			key := t.(string) // the decoder gives nothing else here
 			below = exact || key == "annotations"
 			if !exact {
-				key = strings.ToLower(key)
+				key = folded(key)
 			}
 			if seen[key] {
 				return fmt.Errorf("key %s stands twice", quoted(key))
