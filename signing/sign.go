@@ -16,7 +16,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/signing/evidence"
 	"github.com/forge-build/forge/signing/strictjson"
 )
@@ -107,7 +106,7 @@ func address(raw string) string {
 	if err != nil {
 		return "that cannot be read"
 	}
-	return strictjson.Quote(registry.Show(u))
+	return strictjson.Quote((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
 }
 
 // Policy is what a consumer must expect of what this signer signs: its key, or the identity
