@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -413,6 +415,19 @@ func TestLevelsSayWhatStatementsAreAbout(t *testing.T) {
 
 func TestAListIsVerifiedAtOnce(t *testing.T) {
 	w := newWorld(t)
+	inner := signtest.Handler(signtest.Kinds()[0])
+	var mu sync.Mutex
+	now, most := 0, 0
+	w.host = signtest.Serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		inner.ServeHTTP(rw, r)
+		mu.Lock()
+		now--
+		mu.Unlock()
+	}))
 	ci := w.key("ci")
 	w.key("other")
 	var good []string
@@ -429,6 +444,11 @@ func TestAListIsVerifiedAtOnce(t *testing.T) {
 	s := expects(t, 0, "", "verify", "--policy", policy, "--all", w.write("good.txt", list), "--parallel", "4")
 	if s.out != strings.Join(good, "\n")+"\n" {
 		t.Errorf("printed %q", s.out)
+	}
+	most = 0
+	expects(t, 0, "", "verify", "--policy", policy, "--all", w.write("good.txt", list), "--parallel", "12")
+	if most > 8 || most < 2 { // one transport for all: the registry sees no more sockets
+		t.Errorf("%d requests at once", most)
 	}
 	bad := w.push("ml/bad", "1")
 	s = expects(t, 4, "ml/bad:1 (line 14)", "verify", "--policy", policy, "--all", w.write("bad.txt", list+w.host+"/ml/bad:1\n"))
