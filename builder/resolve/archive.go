@@ -15,6 +15,7 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
+	pgp "github.com/ProtonMail/go-crypto/openpgp/errors"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/ulikunitz/xz"
 
@@ -258,6 +259,9 @@ func signedText(raw []byte, keys openpgp.EntityList, at func(made time.Time) tim
 		if _, err = openpgp.CheckDetachedSignature(keys, bytes.NewReader(block.Bytes), &one, config); err == nil {
 			return block.Plaintext, nil
 		}
+		if errors.Is(err, pgp.ErrKeyExpired) || errors.Is(err, pgp.ErrSignatureExpired) {
+			err = fmt.Errorf("%w at %s, as the clock says", err, at(signature.CreationTime).UTC().Format(time.RFC3339))
+		}
 		errs = append(errs, err)
 	}
 	if len(errs) == 0 {
@@ -294,7 +298,7 @@ func (c *choice) fresh(s source, r debian.Release) error {
 		return &staleError{fmt.Sprintf("it is of %s, the clock says %s", date, c.now.UTC().Format(time.RFC3339))}
 	}
 	if !r.ValidUntil.IsZero() && c.now.After(r.ValidUntil) {
-		return &staleError{fmt.Sprintf("it was valid until %s", r.ValidUntil.Format(time.RFC3339))}
+		return &staleError{fmt.Sprintf("it was valid until %s, the clock says %s", r.ValidUntil.Format(time.RFC3339), c.now.UTC().Format(time.RFC3339))}
 	}
 	if c.locked == nil {
 		return nil

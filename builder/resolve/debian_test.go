@@ -417,6 +417,19 @@ func TestAStaleMirrorGivesWayToAFreshOne(t *testing.T) {
 	}
 }
 
+// At a clock that is wrong by decades nothing is taken, and the message names the time.
+func TestAWrongClockIsNamed(t *testing.T) {
+	for _, year := range []int{1970, 2099} {
+		r := newRepository(t)
+		r.until = clock.AddDate(0, 0, 7)
+		b := newBench(t, r)
+		b.now = time.Date(year, 1, 1, 0, 10, 0, 0, time.UTC)
+		if _, err := b.choose(debianImage(), nil); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%d-01-01T00:10:00Z", year)) {
+			t.Errorf("%d: %v", year, err)
+		}
+	}
+}
+
 func TestASnapshotIsNeverExpired(t *testing.T) {
 	r := newRepository(t)
 	r.until = clock.Add(-time.Minute)

@@ -107,6 +107,13 @@ type Limits struct {
 	DryRun   bool                  // only say what would go
 }
 
+// young says whether something was used too recently to be removed. A time that has not come
+// yet was written by a clock that was wrong, and says nothing.
+func (l Limits) young(used time.Time) bool {
+	age := time.Since(used)
+	return age >= 0 && age < l.MinAge
+}
+
 // Pruned is what Prune removed, or would have.
 type Pruned struct {
 	Blobs []Blob
@@ -135,7 +142,7 @@ func (s *Store) Prune(ctx context.Context, l Limits) (Pruned, error) {
 		if done.Left <= l.MaxBytes {
 			break
 		}
-		if (l.Keep != nil && l.Keep(b.Sum)) || time.Since(b.Used) < l.MinAge {
+		if (l.Keep != nil && l.Keep(b.Sum)) || l.young(b.Used) {
 			continue
 		}
 		gone, err := s.remove(b, l)
@@ -166,7 +173,7 @@ func (s *Store) remove(b Blob, l Limits) (bool, error) {
 		defer unlock()
 	}
 	// It may have been asked for since it was listed.
-	if r, err := os.Lstat(s.recordPath(b.Sum)); err == nil && r.ModTime().After(b.Used) && time.Since(r.ModTime()) < l.MinAge {
+	if r, err := os.Lstat(s.recordPath(b.Sum)); err == nil && r.ModTime().After(b.Used) && l.young(r.ModTime()) {
 		return false, nil
 	}
 	if l.DryRun {
@@ -204,7 +211,7 @@ func (s *Store) pruneRest(l Limits) (freed int64, err error) {
 	}
 	for _, path := range parts {
 		fi, err := os.Lstat(path)
-		if err != nil || time.Since(fi.ModTime()) < l.MinAge {
+		if err != nil || l.young(fi.ModTime()) {
 			continue
 		}
 		p, err := s.Partial(strings.TrimSuffix(filepath.Base(path), ".part"))

@@ -188,7 +188,7 @@ func (s *Store) record(sum string, fi fs.FileInfo) error {
 // touch notes that a blob was used. Prune and List read it; it is no harm when it fails.
 func (s *Store) touch(sum string) {
 	now := time.Now()
-	if fi, err := os.Lstat(s.recordPath(sum)); err == nil && now.Sub(fi.ModTime()) > time.Minute {
+	if fi, err := os.Lstat(s.recordPath(sum)); err == nil && now.Sub(fi.ModTime()).Abs() > time.Minute { // a clock may have been wrong
 		_ = os.Chtimes(s.recordPath(sum), now, now) // see above
 	}
 }

@@ -584,6 +584,37 @@ func age(t *testing.T, s *Store, sum string, hours int) {
 	}
 }
 
+// A clock that stood in 2099 for a while does not keep a blob forever, nor one of 1970.
+func TestTimesOfAWrongClock(t *testing.T) {
+	for _, year := range []int{1970, 2099} {
+		s := open(t)
+		sum := put(t, s, "content")
+		when := time.Date(year, 1, 2, 0, 0, 0, 0, time.UTC)
+		age(t, s, sum, int(time.Since(when).Hours()))
+		if err := os.Chtimes(s.recordPath(sum), when, when); err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.Prune(context.Background(), Limits{MinAge: time.Hour, DryRun: true})
+		if err != nil || len(p.Blobs) != 1 {
+			t.Errorf("%d: %+v %v", year, p, err)
+		}
+		// Once it is used, the time is right again and holds.
+		if _, ok, err := s.Stat(sum); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		fi, err := os.Lstat(s.recordPath(sum))
+		if err != nil || time.Since(fi.ModTime()).Abs() > time.Minute {
+			t.Errorf("%d: used, and its time is %v (%v)", year, fi.ModTime(), err)
+		}
+		if err := os.Chtimes(s.Path(sum), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := s.Prune(context.Background(), Limits{MinAge: time.Hour, DryRun: true}); err != nil || len(p.Blobs) != 0 {
+			t.Errorf("%d: a blob that was just used is removed: %+v %v", year, p, err)
+		}
+	}
+}
+
 func TestPrune(t *testing.T) {
 	s := open(t)
 	sums := map[string]string{}
