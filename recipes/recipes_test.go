@@ -236,7 +236,7 @@ func TestHostileRecipesEndWithAnError(t *testing.T) {
 }
 
 func TestEveryBlockOfTheReferenceLoads(t *testing.T) {
-	for _, page := range []string{"../docs/recipe-language.md", "../docs/vulnerabilities.md", "../README.md"} {
+	for _, page := range []string{"../docs/recipe-language.md", "../docs/vulnerabilities.md", "../docs/publish.md", "../README.md"} {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+
+	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/signing/signtest"
+)
+
+// randomLayout writes an image as a layout, and says its digest.
+func randomLayout(t *testing.T) (dir, digest string) {
+	t.Helper()
+	dir = t.TempDir()
+	im, err := random.Image(1000, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := layout.Write(dir, empty.Index)
+	if err == nil {
+		err = p.AppendImage(im)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := im.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, h.String()
+}
+
+// hosts counts what a registry is asked.
+func hosts(t *testing.T, k signtest.Kind) (string, *atomic.Int64) {
+	t.Helper()
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	t.Setenv("FORGE_CACHE", t.TempDir())
+	n, inner := new(atomic.Int64), signtest.Handler(k)
+	return signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.Add(1)
+		inner.ServeHTTP(w, r)
+	})), n
+}
+
+func TestPublishCopyAndPullAsAUserRunsThem(t *testing.T) {
+	host, _ := hosts(t, signtest.NoReferrers)
+	dir, digest := randomLayout(t)
+	private, public := signtest.Key(t)
+	_, other := signtest.Key(t)
+	repo := host + "/team/image"
+	want := repo + "@" + digest + "\n"
+	for range 2 {
+		out, errs, code := forgeRun(t, "publish", "--no-scan", "--to", repo, "--tag", "1.0", "--key", private, "oci:"+dir)
+		if code != 0 || out != want {
+			t.Fatalf("exit %d, %q: %s", code, out, errs)
+		}
+	}
+	if out, errs, code := forgeRun(t, "verify", "--key", public, "--require", "spdx,cyclonedx", repo+":1.0"); code != 0 || out != want {
+		t.Errorf("verify: exit %d, %q: %s", code, out, errs)
+	}
+	mirror := host + "/mirror/image"
+	if out, errs, code := forgeRun(t, "copy", repo+":1.0", mirror+":1.0"); code != 0 || out != mirror+"@"+digest+"\n" {
+		t.Errorf("copy: exit %d, %q: %s", code, out, errs)
+	}
+	if out, errs, code := forgeRun(t, "verify", "--key", public, "--repository", repo, mirror+":1.0"); code != 0 {
+		t.Errorf("verify the mirror: exit %d, %q: %s", code, out, errs)
+	}
+	file := filepath.Join(t.TempDir(), "a.tar")
+	if out, errs, code := forgeRun(t, "copy", repo+":1.0", "oci-archive:"+file); code != 0 {
+		t.Errorf("copy: exit %d, %q: %s", code, out, errs)
+	}
+	if out, errs, code := forgeRun(t, "copy", "oci-archive:"+file, host+"/back/image:1.0"); code != 0 {
+		t.Errorf("copy: exit %d, %q: %s", code, out, errs)
+	}
+	into := filepath.Join(t.TempDir(), "pulled")
+	if out, errs, code := forgeRun(t, "pull", "--key", public, "--to", "oci:"+into, repo+":1.0"); code != 0 || out != want {
+		t.Errorf("pull: exit %d, %q: %s", code, out, errs)
+	}
+	if out, errs, code := forgeRun(t, "verify", "--offline", "--key", public, "--repository", repo, "oci:"+into); code != 0 {
+		t.Errorf("verify what was pulled: exit %d, %q: %s", code, out, errs)
+	}
+	into = filepath.Join(t.TempDir(), "refused")
+	if out, errs, code := forgeRun(t, "pull", "--key", other, "--to", "oci:"+into, repo+":1.0"); code != 4 || out != "" {
+		t.Errorf("pull with another key: exit %d, %q: %s", code, out, errs)
+	}
+	if _, err := os.Stat(into); !errors.Is(err, os.ErrNotExist) {
+		t.Error("what is not verified was fetched")
+	}
+}
+
+// What is wrong with the command line, the key or the token ends it before anything is asked.
+func TestPublishRefusesBeforeItAsks(t *testing.T) {
+	host, asked := hosts(t, signtest.Conforming)
+	dir, _ := randomLayout(t)
+	private, _ := signtest.Key(t)
+	sealed := filepath.Join(t.TempDir(), "sealed.key")
+	if err := os.WriteFile(sealed, []byte("-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("COSIGN_PASSWORD", "hunter2")
+	t.Setenv("SIGSTORE_ID_TOKEN", "")
+	to := []string{"--no-scan", "--to", host + "/team/image"}
+	for what, args := range map[string][]string{
+		"--no-sign and a tag":             append(to, "--no-sign", "--tag", "1.0"),
+		"--no-sign and a key":             append(to, "--no-sign", "--key", private),
+		"nobody signs":                    append(to, "--tag", "1.0"),
+		"two signers":                     append(to, "--key", private, "--identity", "a@b.example", "--issuer", "https://i.example"),
+		"no issuer":                       append(to, "--identity", "a@b.example"),
+		"no token":                        append(to, "--identity", "a@b.example", "--issuer", "https://i.example"),
+		"no repository":                   {"--no-scan", "--key", private},
+		"a tag in the repository":         {"--no-scan", "--key", private, "--to", host + "/team/image:1.0"},
+		"a tag that is for signatures":    append(to, "--key", private, "--tag", "sha256-"+strings.Repeat("a", 64)),
+		"a key service that is a program": append(to, "--key", "evil://x"),
+		"a key from the network":          append(to, "--key", "https://evil.example/key"),
+		"a key that cannot be decrypted":  append(to, "--key", sealed),
+		"a mount that is no repository":   append(to, "--key", private, "--mount", "UPPER case"),
+		"a variable of a layout":          append(to, "--key", private, "--var", "a=b"),
+	} {
+		out, errs, code := forgeRun(t, append(append([]string{"publish"}, args...), "oci:"+dir)...)
+		if code != 2 || out != "" || strings.Contains(errs, "hunter2") {
+			t.Errorf("%s: exit %d, %q: %s", what, code, out, errs)
+		}
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the registry was asked %d times", n)
+	}
+	if out, errs, code := forgeRun(t, append(append([]string{"publish"}, to...), "--no-sign", "oci:"+dir)...); code != 0 || !strings.Contains(out, "@sha256:") {
+		t.Errorf("by digest: exit %d, %q: %s", code, out, errs)
+	}
+}
+
+// A layout without a database to judge it by is not published, nor is one that is damaged.
+func TestPublishOfAStrangersLayoutIsJudgedHere(t *testing.T) {
+	host, asked := hosts(t, signtest.Conforming)
+	dir, digest := randomLayout(t)
+	private, _ := signtest.Key(t)
+	passed := finding.Document{Version: finding.Format, Digest: digest, Database: &finding.Database{}}
+	if err := builder.WriteFile(dir+".scan.json", passed.Write); err != nil { // an enclosed verdict, which nobody believes
+		t.Fatal(err)
+	}
+	args := []string{"publish", "--db", filepath.Join(dir, "nowhere"), "--to", host + "/team/image", "--tag", "1.0", "--key", private, "oci:" + dir}
+	if out, errs, code := forgeRun(t, args...); code == 0 || out != "" {
+		t.Errorf("exit %d, %q: %s", code, out, errs)
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("the registry was asked %d times", n)
+	}
+}
+
+// Every verdict and statement names the digest that is published, and a gate that fails lets
+// nothing out (exit 3).
+func TestWhatLiesBesideAnImageMustBeAboutIt(t *testing.T) {
+	digest, other := "sha256:"+strings.Repeat("ab", 32), "sha256:"+strings.Repeat("cd", 32)
+	text := func(d string) []byte { return fmt.Appendf(nil, `{"spdxVersion":"SPDX-2.3","comment":"%s"}`, d) }
+	now := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
+	for _, row := range []struct {
+		name            string
+		spdx, scan, vex string
+		failed          bool
+		want            string
+		exit            int
+	}{
+		{"all is well", digest, digest, digest, false, "", 0},
+		{"an SBOM of another image", other, digest, digest, false, "is not about sha256:abab", 1},
+		{"a verdict of another image", digest, other, digest, false, "is about sha256:cdcd", 1},
+		{"VEX of another image", digest, digest, other, false, "is not about sha256:abab", 1},
+		{"a gate that fails", digest, digest, digest, true, "CVE-2099-1", 3},
+	} {
+		at := siblings(filepath.Join(t.TempDir(), "image"))
+		d := finding.Document{Version: finding.Format, Image: "image", Digest: row.scan, Judged: now, Database: &finding.Database{Built: now, Schema: "v6", Digest: strings.Repeat("ef", 32)}}
+		if d.Failed = row.failed; row.failed {
+			d.Reasons = []string{"CVE-2099-1 in torch"}
+		}
+		var scan bytes.Buffer
+		if err := d.Write(&scan); err != nil {
+			t.Fatal(err)
+		}
+		for path, raw := range map[string][]byte{at.spdx(): text(row.spdx), at.cyclonedx(): text(digest), at.vex(): text(row.vex), at.scan(): scan.Bytes()} {
+			if err := os.WriteFile(path, raw, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := readBeside(at, digest)
+		if row.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", row.name, err)
+				continue
+			}
+			if all, err := c.statements(); err != nil || len(all) != 4 {
+				t.Errorf("%s: %d statements, %v", row.name, len(all), err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), row.want) || exitCode(err) != row.exit {
+			t.Errorf("%s: %v", row.name, err)
+		}
+	}
+}
+
+// Keyless, with a private Sigstore: Fulcio, a log and a time-stamp authority.
+func TestPublishWithAnIdentity(t *testing.T) {
+	s := signtest.Start(t, signtest.Options{})
+	host, asked := hosts(t, signtest.Conforming)
+	dir, digest := randomLayout(t)
+	file := func(name, text string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	service := func(url string, version int) []map[string]any {
+		return []map[string]any{{"url": url, "majorApiVersion": version, "validFor": map[string]string{"start": "2020-01-01T00:00:00Z"}, "operator": "test"}}
+	}
+	config, err := json.Marshal(map[string]any{"mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+		"caUrls": service(s.Fulcio, 1), "rekorTlogUrls": service(s.Rekor, 2), "tsaUrls": service(s.Timestamp, 1),
+		"rekorTlogConfig": map[string]any{"selector": "ANY"}, "tsaConfig": map[string]any{"selector": "ANY"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo := host + "/team/image"
+	publish := func(identity string) (string, string, int) {
+		return forgeRun(t, "publish", "--no-scan", "--to", repo, "--tag", "1.0", "--identity", identity, "--issuer", s.Email,
+			"--identity-token", file("token", s.Token(t, "a@example.org")), "--services", file("services.json", string(config)), "--trusted-root", s.Root, "oci:"+dir)
+	}
+	// The certificate is for somebody else than the recipe says: nothing of it is tagged.
+	if out, errs, code := publish("b@example.org"); code == 0 || out != "" {
+		t.Errorf("somebody else: exit %d, %q: %s", code, out, errs)
+	}
+	if out, errs, code := forgeRun(t, "verify", "--trusted-root", s.Root, "--issuer", s.Email, "--identity", "a@example.org", repo+":1.0"); code != 1 {
+		t.Errorf("a tag was written: exit %d, %q: %s", code, out, errs)
+	}
+	out, errs, code := publish("a@example.org")
+	if code != 0 || out != repo+"@"+digest+"\n" || asked.Load() == 0 {
+		t.Fatalf("exit %d, %q: %s", code, out, errs)
+	}
+	if out, errs, code := forgeRun(t, "verify", "--trusted-root", s.Root, "--issuer", s.Email, "--identity", "a@example.org", "--require", "spdx", repo+":1.0"); code != 0 {
+		t.Errorf("verify: exit %d, %q: %s", code, out, errs)
+	}
+}
