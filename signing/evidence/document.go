@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -39,12 +41,8 @@ func ParseDocument(raw []byte, served string) (*Document, error) {
 	if err := json.Unmarshal(raw, &keys); err != nil {
 		return nil, junk("OCI-02: it is no JSON object")
 	}
-	for k := range keys {
-		for _, known := range []string{"schemaVersion", "mediaType", "manifests", "layers", "config", "subject", "artifactType", "annotations"} {
-			if k != known && equalFold(k, known) {
-				return nil, junk("OCI-02: key %s is not spelt %q", strictjson.Quote(k), known)
-			}
-		}
+	if err := spelt(raw); err != nil {
+		return nil, err
 	}
 	var head struct {
 		SchemaVersion int             `json:"schemaVersion"`
@@ -115,8 +113,46 @@ func documentType(body types.MediaType, served string, keys map[string]json.RawM
 	return mt, nil
 }
 
-// equalFold is how encoding/json compares names.
-func equalFold(a, b string) bool { return bytes.EqualFold([]byte(a), []byte(b)) }
+// words are the keys of indexes, manifests, descriptors and platforms. Source: OCI image
+// specification.
+var words = []string{
+	"schemaVersion", "mediaType", "manifests", "layers", "config", "subject", "artifactType", "annotations",
+	"digest", "size", "urls", "data", "platform", "os", "architecture", "variant", "os.version", "os.features", "features",
+}
+
+// spelt wants each key in its exact spelling, however deep: Go takes "Digest" for "digest", other
+// readers do not, so that a document could name one image to each.
+func spelt(raw []byte) error {
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return junk("OCI-02: %s", strictjson.Clip(err.Error()))
+	}
+	return speltBelow(v)
+}
+
+func speltBelow(v any) error {
+	switch v := v.(type) {
+	case []any:
+		for _, x := range v {
+			if err := speltBelow(x); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for k, x := range v {
+			if i := slices.IndexFunc(words, func(w string) bool { return strings.EqualFold(k, w) }); i >= 0 && words[i] != k {
+				return junk("OCI-02: key %s is not spelt %q", strictjson.Quote(k), words[i])
+			}
+			if k == "annotations" {
+				continue // free text
+			}
+			if err := speltBelow(x); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // verifyBytes compares what was read with the descriptor that named it.
 func verifyBytes(raw []byte, want v1.Hash, size int64) error {
