@@ -1,0 +1,249 @@
+package signing
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/testing/ca"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
+
+	"github.com/forge-build/forge/signing/evidence"
+)
+
+const (
+	who    = "release@example.org"
+	issuer = "https://accounts.example.org"
+)
+
+var about = Image{"registry.example/team/train", v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}}
+
+func payloadAbout() []byte {
+	return []byte(fmt.Sprintf(`{"_type":%q,"subject":[{"name":%q,"digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`, statementV1, about.Repository, about.Digest.Hex, TypeSignature))
+}
+
+func virtual(t *testing.T) *ca.VirtualSigstore {
+	t.Helper()
+	vs, err := ca.NewVirtualSigstore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vs
+}
+
+// signed is what a Sigstore in memory signs, whose log gives a time. Its certificates are in no
+// certificate log.
+func signed(t *testing.T, vs *ca.VirtualSigstore, logged time.Time, proof bool) *entity {
+	t.Helper()
+	te, err := vs.AttestAtTime(who, issuer, payloadAbout(), logged, proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := te.SignatureContent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := content.EnvelopeContent().RawEnvelope()
+	payload, err := base64.StdEncoding.DecodeString(d.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := newEnvelope(d.PayloadType, payload, [][]byte{content.Signature()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &entity{content: env, head: env.head, payload: payload, version: "v0.3"}
+	if e.material, err = te.VerificationContent(); err != nil {
+		t.Fatal(err)
+	}
+	e.cert = e.material.Certificate()
+	if e.entries, err = te.TlogEntries(); err != nil {
+		t.Fatal(err)
+	}
+	if e.times, err = te.Timestamps(); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// trustedParts is trusted material of which some parts are others.
+type trustedParts struct {
+	root.TrustedMaterial
+	cas  []root.CertificateAuthority
+	tsas []root.TimestampingAuthority
+	logs map[string]*root.TransparencyLog
+}
+
+func (p trustedParts) FulcioCertificateAuthorities() []root.CertificateAuthority {
+	if p.cas != nil {
+		return p.cas
+	}
+	return p.TrustedMaterial.FulcioCertificateAuthorities()
+}
+
+func (p trustedParts) TimestampingAuthorities() []root.TimestampingAuthority {
+	if p.tsas != nil {
+		return p.tsas
+	}
+	return p.TrustedMaterial.TimestampingAuthorities()
+}
+
+func (p trustedParts) RekorLogs() map[string]*root.TransparencyLog {
+	if p.logs != nil {
+		return p.logs
+	}
+	return p.TrustedMaterial.RekorLogs()
+}
+
+// failedAt judges an entity and says which check it fails. What is right in all else fails at
+// the certificate log, which a Sigstore in memory has not: that is as far as one can come.
+func failedAt(e *entity, tm root.TrustedMaterial, change func(*Policy)) string {
+	p := &Policy{Root: &Root{material: tm}, Identities: []Identity{{Name: who, Issuer: issuer}}}
+	if change != nil {
+		change(p)
+	}
+	j, f := &judge{p, about}, &finding{}
+	st := &Statement{Type: TypeSignature}
+	if j.about(f, e, st) {
+		j.certificate(f, e, st, p.Identities, p.Keys)
+	}
+	if f.failed == nil {
+		return ""
+	}
+	return f.failed.ID
+}
+
+// A18, A19, A20, A24: times and logs of a log that gives times (the first version).
+func TestTimesThatDoNotFit(t *testing.T) {
+	vs, other := virtual(t), virtual(t)
+	now := time.Now()
+	good := signed(t, vs, now.Add(time.Minute), true)
+	long := now.Add(-time.Hour)
+	expired := func(f root.FulcioCertificateAuthority) *root.FulcioCertificateAuthority {
+		f.ValidityPeriodEnd = long
+		return &f
+	}
+	fulcio := *vs.FulcioCertificateAuthorities()[0].(*root.FulcioCertificateAuthority)
+	tsa := *vs.TimestampingAuthorities()[0].(*root.SigstoreTimestampingAuthority)
+	lateTSA, strangeTSA := tsa, tsa
+	lateTSA.ValidityPeriodEnd = long
+	strangeTSA.Leaf = other.TimestampingAuthorities()[0].(*root.SigstoreTimestampingAuthority).Leaf
+	late := map[string]*root.TransparencyLog{}
+	for id, l := range vs.RekorLogs() {
+		ended := *l
+		ended.ValidityPeriodEnd = long
+		late[id] = &ended
+	}
+	with := func(change func(*entity)) *entity {
+		e := *good
+		change(&e)
+		return &e
+	}
+	stamp, err := vs.TimestampResponse([]byte("another signature"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := signed(t, vs, now.Add(time.Minute), true)
+	noStamp := func(e *entity) { e.times = nil }
+	for name, row := range map[string]struct {
+		e     *entity
+		tm    root.TrustedMaterial
+		p     func(*Policy)
+		check string
+	}{
+		"all fits":                                  {good, vs, nil, CheckSCT},
+		"the log's time alone":                      {with(noStamp), vs, nil, CheckSCT},
+		"A19 logged before the certificate":         {signed(t, vs, now.Add(-time.Minute), true), vs, nil, CheckLog},
+		"A19 logged after it":                       {signed(t, vs, now.Add(11*time.Minute), true), vs, nil, CheckLog},
+		"A18 the certificate authority had ended":   {good, trustedParts{TrustedMaterial: vs, cas: []root.CertificateAuthority{expired(fulcio)}}, nil, CheckCert},
+		"A18 the time-stamp authority had ended":    {good, trustedParts{TrustedMaterial: vs, tsas: []root.TimestampingAuthority{&lateTSA}}, func(p *Policy) { p.Times = 2 }, CheckTime},
+		"A18 a time stamp of another authority":     {good, trustedParts{TrustedMaterial: vs, tsas: []root.TimestampingAuthority{&strangeTSA}}, func(p *Policy) { p.Times = 2 }, CheckTime},
+		"A18 a time stamp over another signature":   {with(func(e *entity) { e.times = [][]byte{stamp} }), vs, func(p *Policy) { p.Times = 2 }, CheckTime},
+		"A18 two times, one of which is there":      {with(noStamp), vs, func(p *Policy) { p.Times = 2 }, CheckTime},
+		"A20 another signature's entry":             {with(func(e *entity) { e.entries = second.entries }), vs, nil, CheckLog},
+		"A20 two logs, one entry":                   {good, vs, func(p *Policy) { p.Log = 2 }, CheckLog},
+		"A20 two logs, one entry twice":             {with(func(e *entity) { e.entries = []*tlog.Entry{good.entries[0], good.entries[0]} }), vs, func(p *Policy) { p.Log = 2 }, CheckLog},
+		"A21 a promise, where a proof is wanted":    {signed(t, vs, now.Add(time.Minute), false), vs, func(p *Policy) { p.Proof = true }, CheckLog},
+		"A21 a promise, where none is wanted":       {signed(t, vs, now.Add(time.Minute), false), vs, nil, CheckSCT},
+		"A24 the log had ended":                     {good, trustedParts{TrustedMaterial: vs, logs: late}, nil, CheckLog},
+		"A24 the root of another Sigstore":          {good, other, nil, CheckLog},
+		"A24 another Sigstore's authority":          {good, trustedParts{TrustedMaterial: vs, cas: other.FulcioCertificateAuthorities()}, nil, CheckCert},
+		"A13 another issuer":                        {good, vs, func(p *Policy) { p.Identities[0].Issuer = issuer + "/" }, CheckSigner},
+		"A12 a look-alike":                          {good, vs, func(p *Policy) { p.Identities[0] = Identity{Pattern: `release@example`, Issuer: issuer} }, CheckSigner},
+		"a certificate of another signature's time": {with(func(e *entity) { e.cert, e.material = second.cert, second.material }), vs, nil, CheckLog},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := failedAt(row.e, row.tm, row.p); got != row.check {
+				t.Errorf("it fails at %q, want %q", got, row.check)
+			}
+		})
+	}
+}
+
+// A16: a certificate is for exactly one name, of the kind and spelling that is expected.
+func TestACertificateHasOneName(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := asn1.Marshal([]asn1.RawValue{{Class: 2, Tag: 0, IsCompound: true, Bytes: []byte{6, 3, 42, 3, 4, 160, 4, 12, 2, 'h', 'i'}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	uri := func(s string) []*url.URL {
+		u, err := url.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []*url.URL{u}
+	}
+	for name, row := range map[string]struct {
+		cert x509.Certificate
+		text string
+	}{
+		"two addresses":               {x509.Certificate{EmailAddresses: []string{who, "evil@example.org"}}, "2 alternative names"},
+		"an address and a URI":        {x509.Certificate{EmailAddresses: []string{who}, URIs: uri("https://example.org/x")}, "2 alternative names"},
+		"an address and a host":       {x509.Certificate{EmailAddresses: []string{who}, DNSNames: []string{"example.org"}}, "2 alternative names"},
+		"none":                        {x509.Certificate{Subject: pkix.Name{CommonName: who}}, "0 alternative names"},
+		"a host":                      {x509.Certificate{DNSNames: []string{"example.org"}}, ""},
+		"another name's form":         {x509.Certificate{ExtraExtensions: []pkix.Extension{{Id: oidAlternativeName, Value: other}}}, ""},
+		"an address of another case":  {x509.Certificate{EmailAddresses: []string{"Release@example.org"}}, ""},
+		"an address that is a URI":    {x509.Certificate{URIs: uri("mailto:" + who)}, ""},
+		"an address with a zero byte": {x509.Certificate{EmailAddresses: []string{who + "\x00.evil.example"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			row.cert.SerialNumber, row.cert.NotAfter = big.NewInt(1), time.Now().Add(time.Hour)
+			row.cert.ExtraExtensions = append(row.cert.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 1}, Value: []byte(issuer)})
+			der, err := x509.CreateCertificate(rand.Reader, &row.cert, &row.cert, &key.PublicKey, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, err := json.Marshal(map[string]any{
+				"mediaType":            BundleType,
+				"verificationMaterial": map[string]any{"certificate": map[string]any{"rawBytes": der}, "tlogEntries": []any{}},
+				"dsseEnvelope":         map[string]any{"payload": payloadAbout(), "payloadType": payloadType, "signatures": []any{map[string]any{"sig": []byte("x")}}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &Policy{Root: &Root{material: &root.BaseTrustedMaterial{}}, Identities: []Identity{{Name: who, Issuer: issuer}}}
+			f := (&judge{p, about}).candidate(evidence.Candidate{Format: evidence.Bundle, Raw: raw})
+			if f.failed == nil || f.failed.ID != CheckSigner && f.failed.ID != CheckFormat || !strings.Contains(f.failed.Found, row.text) {
+				t.Errorf("%+v, want %s with %q", f.failed, CheckSigner, row.text)
+			}
+		})
+	}
+}
