@@ -27,11 +27,11 @@ func tally(findings []finding.Judged) string {
 func (r *Report) findingParts() []part {
 	d := r.Scan
 	if !scanned(d) {
-		reason := "No vulnerability database was at hand."
+		reason := "no vulnerability database was at hand"
 		if d != nil && d.NotScanned != "" {
 			reason = sentence(d.NotScanned)
 		}
-		return []part{{Tone: "warn", Text: "Not scanned: nobody has compared the packages with known vulnerabilities. That says nothing about whether there are any. " + reason}}
+		return []part{{Tone: "warn", Text: "Not scanned: nobody has compared the packages with known vulnerabilities. That says nothing about whether there are any. The reason: " + strings.TrimSuffix(reason, ".") + "."}}
 	}
 	var out []part
 	limit := "findings of severity " + d.Limits.FailOn.String() + " or worse"

@@ -30,10 +30,11 @@ func (r *Report) gpuParts() []part {
 		verdict, driver := runs(row, g)
 		t.Rows = append(t.Rows, []cell{name, verdict, {Text: several(row.Products, 8), Class: "prose"}, {Text: show(row.Capability)}, {Text: driver, Class: "prose"}})
 	}
-	if len(t.Rows) > 0 {
-		out = append(out, part{Table: t})
+	if len(t.Rows) == 0 {
+		return append(out, part{Tone: "info", Text: "For which generations of GPUs its code is made is not known to this forge; the recipe's tests on such a GPU would tell."})
 	}
-	facts := []fact{{"Code for GPUs (SM)", or(shown(strings.Join(g.SM, ", "), 2*maxText), "not known"), false}}
+	out = append(out, part{Table: t})
+	facts := []fact{{"Code for GPUs (SM)", shown(strings.Join(g.SM, ", "), 2*maxText), false}}
 	if len(g.PTX) > 0 {
 		facts = append(facts, fact{"Code to be translated (PTX)", shown(strings.Join(g.PTX, ", "), 2*maxText), false})
 	}
