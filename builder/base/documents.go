@@ -102,8 +102,13 @@ func (r *reader) document(ctx context.Context, digest, promised string) (*manife
 	if err != nil {
 		return nil, err
 	}
+	return r.parse(raw, digest, promised)
+}
+
+// parse judges and decodes an index or a manifest.
+func (r *reader) parse(raw []byte, digest, promised string) (*manifest, error) {
 	m := new(manifest)
-	if err := r.strict(raw, digest, m, []string{"schemaVersion", "mediaType", "config", "layers", "manifests", "urls", "digest", "size", "platform", "fsLayers"}); err != nil {
+	if err := r.strict(raw, digest, m, manifestShape); err != nil {
 		return nil, err
 	}
 	switch {
@@ -174,7 +179,7 @@ func (r *reader) config(ctx context.Context, m *manifest, l *lock.Base) (*config
 		return nil, err
 	}
 	c := new(config)
-	if err := r.strict(raw, m.Config.Digest, c, []string{"os", "architecture", "config", "rootfs"}); err != nil {
+	if err := r.strict(raw, m.Config.Digest, c, configShape); err != nil {
 		return nil, err
 	}
 	if got := c.OS + "/" + c.Architecture; got != r.im.Platform {
@@ -186,9 +191,49 @@ func (r *reader) config(ctx context.Context, m *manifest, l *lock.Base) (*config
 	return c, nil
 }
 
-// strict decodes a document of which two readers cannot understand different things. Keys
-// that differ from a known one in case alone are refused: encoding/json takes them as known.
-func (r *reader) strict(raw []byte, digest string, v any, known []string) error {
+// shape is what is read of an object, or of each object of a list: its keys, and what they
+// hold. Other keys may stand beside them.
+type shape map[string]shape
+
+var (
+	descriptorShape = shape{"mediaType": nil, "digest": nil, "size": nil, "urls": nil, "data": nil, "platform": {"os": nil, "architecture": nil, "variant": nil}}
+	manifestShape   = shape{"schemaVersion": nil, "mediaType": nil, "config": descriptorShape, "layers": descriptorShape, "manifests": descriptorShape, "fsLayers": nil}
+	configShape     = shape{"os": nil, "architecture": nil, "config": {"Env": nil}, "rootfs": {"type": nil, "diff_ids": nil}}
+)
+
+// folded returns a key that differs in case alone from one that is read, and that one:
+// encoding/json takes both, and other readers one of them.
+func (s shape) folded(raw []byte) (key, want string) {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) == nil {
+		for _, one := range list {
+			if key, want = s.folded(one); key != "" {
+				return key, want
+			}
+		}
+		return "", ""
+	}
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(raw, &keys) != nil {
+		return "", ""
+	}
+	for k, v := range keys {
+		for known, below := range s {
+			if k != known && strings.EqualFold(k, known) {
+				return k, known
+			}
+			if k == known && below != nil {
+				if key, want = below.folded(v); key != "" {
+					return key, want
+				}
+			}
+		}
+	}
+	return "", ""
+}
+
+// strict decodes a document of which two readers cannot understand different things.
+func (r *reader) strict(raw []byte, digest string, v any, s shape) error {
 	if err := lock.StrictJSON(raw); err != nil {
 		return r.refuse("OCI-02", digest, "%s: %v", digest, err)
 	}
@@ -196,12 +241,8 @@ func (r *reader) strict(raw []byte, digest string, v any, known []string) error 
 	if err := json.Unmarshal(raw, &keys); err != nil {
 		return r.refuse("OCI-02", digest, "%s is no JSON object", digest)
 	}
-	for k := range keys {
-		for _, want := range known {
-			if k != want && strings.EqualFold(k, want) {
-				return r.refuse("OCI-02", digest, "%s has the key %+q beside what is called %q", digest, cut(k), want)
-			}
-		}
+	if key, want := s.folded(raw); key != "" {
+		return r.refuse("OCI-02", digest, "%s has the key %+q beside what is called %q", digest, cut(key), want)
 	}
 	if _, old := keys["fsLayers"]; old {
 		return r.refuse("OCI-02", digest, "%s is a manifest of schema 1", digest)
