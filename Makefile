@@ -12,7 +12,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 INITFLAGS := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 EXAMPLE   ?= pytorch-cuda
 
-.PHONY: image build build-forge setup test fuzz stack lint bench clean
+.PHONY: image build build-forge setup test fuzz stack lint bench bench-sbom clean
 
 image: build setup
 	examples/build $(EXAMPLE)
@@ -50,6 +50,10 @@ lint:
 bench: build
 	@.ci/setup runc podman
 	@.ci/bench
+
+# forge sbom against the syft command, into docs/benchmarks.md.
+bench-sbom: build
+	@.ci/bench-sbom
 
 clean:
 	rm -rf bin dist

@@ -77,6 +77,16 @@ func TestSameImageSameBytes(t *testing.T) { // A57
 	}
 }
 
+func TestLicencesThatAuthorsNameAreDeclared(t *testing.T) {
+	var b bytes.Buffer
+	if err := listed(t, wheel("cudnn", "9", "License-Expression: LicenseRef-NVIDIA-Proprietary AND MIT")).Write(&b, SPDX); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), `"licenseId":"LicenseRef-NVIDIA-Proprietary"`) {
+		t.Errorf("the reference is used and not declared: %s", b.String())
+	}
+}
+
 func TestWhatCannotBeReadEndsTheListing(t *testing.T) {
 	im := imageOf(debian(), wheel("torch", "2.9.1"))
 	open := im.Layers[1].Open

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -53,9 +54,31 @@ func (inv *Inventory) writeSPDX(w io.Writer) error {
 		}
 	}
 	d.DocumentComment = inv.comment()
+	extractLicences(d)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(d)
+}
+
+var licenceRef = regexp.MustCompile(`LicenseRef-[A-Za-z0-9.-]+`)
+
+// extractLicences declares the references in expressions that packages' authors wrote: Syft
+// declares only its own. Source: SPDX 2.3, 10.1.
+func extractLicences(d *spdx.Document) {
+	known := map[string]bool{}
+	for _, l := range d.OtherLicenses {
+		known[l.LicenseIdentifier] = true
+	}
+	for _, p := range d.Packages {
+		for _, ref := range licenceRef.FindAllString(p.PackageLicenseDeclared+" "+p.PackageLicenseConcluded, -1) {
+			if !known[ref] {
+				known[ref] = true
+				d.OtherLicenses = append(d.OtherLicenses, &spdx.OtherLicense{LicenseIdentifier: ref, LicenseName: ref,
+					ExtractedText: "The package's author names this licence; its text is with the package."})
+			}
+		}
+	}
+	slices.SortFunc(d.OtherLicenses, func(a, b *spdx.OtherLicense) int { return strings.Compare(a.LicenseIdentifier, b.LicenseIdentifier) })
 }
 
 // comment says in words what has no field.
