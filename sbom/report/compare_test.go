@@ -94,7 +94,16 @@ func TestARebuildOfTheSameImageKeepsWhatChangedBefore(t *testing.T) {
 	if second.Previous == nil || second.Previous.Digest != digestB {
 		t.Fatalf("previous is %+v", second.Previous)
 	}
+	second.Signature = Signature{State: Signed, Facts: []Fact{{"Published as", "registry.example/train"}}}
 	again.Succeed(second)
+	if diff := cmp.Diff(second.Signature, again.Signature); diff != "" {
+		t.Errorf("the same image, made again, is no longer signed:\n%s", diff)
+	}
+	other := sample()
+	other.Image.Digest = digestC
+	if other.Succeed(second); other.Signature.State != NotSigned {
+		t.Errorf("another image is %s", other.Signature.State)
+	}
 	if diff := cmp.Diff(second.Previous, again.Previous); diff != "" {
 		t.Errorf("-first +again:\n%s", diff)
 	}

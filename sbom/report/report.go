@@ -164,10 +164,14 @@ type Fact struct {
 func (r *Report) finished() bool { return r.Origin.Recipe == "" }
 
 // Succeed says what changed since the build whose report this one replaces. A report of the
-// very same image has nothing to tell but what changed before it.
+// very same image has nothing to tell but what changed before it, and that it was published
+// since: a build that makes it again does not undo a signature.
 func (r *Report) Succeed(old *Report) {
 	if old.Image.Digest == r.Image.Digest {
 		r.Previous = old.Previous
+		if old.Signature.State == Signed {
+			r.Signature = old.Signature
+		}
 		return
 	}
 	r.Previous = &Previous{Digest: old.Image.Digest, Created: old.Image.Created, Changes: Compare(old, r)}
