@@ -203,6 +203,40 @@ func TestCosignAndForgeVerifyEachOthersIdentities(t *testing.T) {
 		c.run(verify("verify-attestation", attest, "--type", "spdxjson", "--certificate-identity", id.Name)...)
 		c.refuses(verify("verify-attestation", attest, "--type", "spdxjson", "--certificate-identity", "other@example.org")...)
 	})
+	t.Run("the older format, with a log of the first version", func(t *testing.T) {
+		c := c.in(t)
+		signer, err := signing.NewSigner(t.Context(), signing.SignWith{Token: token(s.Token(t, id.Name)), Root: loadRoot(t, s.Root),
+			Services: signing.Services{Fulcio: s.Fulcio, Rekor: s.RekorV1, RekorV1: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		image := newImage(t, signtest.Conforming)
+		older, err := signer.SignOlder(t.Context(), image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		attachOlder(t, image, older)
+		att, err := signer.AttestOlder(t.Context(), signtest.Statement(t, image, signing.TypeSPDX, sbom))
+		if err != nil {
+			t.Fatal(err)
+		}
+		attachOlder(t, image, att)
+		p := p
+		p.Statements = []signing.Requirement{{Types: signing.Types("signature")}, {Types: signing.Types("spdx")}}
+		if _, err := check(t, image, p); err != nil {
+			t.Fatal(err)
+		}
+		proved := p
+		proved.Proof = true
+		refused(t, image, proved, signing.CheckLog, "not with a proof") // A21
+		wrong := p
+		wrong.Identities = []signing.Identity{{Name: "other@example.org", Issuer: s.Email}}
+		refused(t, image, wrong, signing.CheckSigner, "other@example.org")
+		verify := []string{"verify", "--trusted-root", s.Root, "--certificate-oidc-issuer", s.Email, image.String(), "--certificate-identity"}
+		c.run(append(verify, id.Name)...)
+		c.refuses(append(verify, "other@example.org")...)
+		// cosign's verify-attestation takes no file of a trust root for this format.
+	})
 	t.Run("forge verifies what cosign signed", func(t *testing.T) {
 		c := c.in(t)
 		config := filepath.Join(t.TempDir(), "signing.json")

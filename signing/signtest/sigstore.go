@@ -32,6 +32,7 @@ import (
 type Sigstore struct {
 	Email, Workflow          string // issuers: of e-mail addresses, of a forge's workflows
 	Fulcio, Rekor, Timestamp string // addresses
+	RekorV1                  string // a log of the first version, which is not the real program
 	Root                     string // file of the trust root
 
 	issuer *ecdsa.PrivateKey
@@ -108,14 +109,16 @@ func Start(t testing.TB, o Options) *Sigstore {
 	s.run(t, Rekor, posix, "serve", "--http-address=127.0.0.1", "--http-port="+p[4], "--grpc-address=127.0.0.1", "--grpc-port="+p[5],
 		"--http-metrics-port="+p[6], "--hostname=rekor.local", "--storage-dir="+filepath.Join(s.dir, "rekor"),
 		"--signer-filepath="+filepath.Join(s.dir, "rekor.pem"), "--checkpoint-interval=1s", "--batch-max-age=100ms")
+	oldKey := ecKey(t)
+	s.RekorV1 = oldLog(t, oldKey)
 	wait(t, s.Rekor+"/healthz")
 	wait(t, s.Fulcio+"/healthz")
-	s.trustRoot(t, certificates(t, wait(t, s.Fulcio+"/api/v1/rootCert")), certificates(t, wait(t, s.Timestamp+"/certchain")), logKey.Public(), rekorKey.Public())
+	s.trustRoot(t, certificates(t, wait(t, s.Fulcio+"/api/v1/rootCert")), certificates(t, wait(t, s.Timestamp+"/certchain")), logKey.Public(), rekorKey.Public(), oldKey.Public())
 	return s
 }
 
 // trustRoot writes the trust root's file.
-func (s *Sigstore) trustRoot(t testing.TB, ca, tsa []*x509.Certificate, ctlog, rekor crypto.PublicKey) {
+func (s *Sigstore) trustRoot(t testing.TB, ca, tsa []*x509.Certificate, ctlog, rekor, old crypto.PublicKey) {
 	t.Helper()
 	start := time.Now().Add(-time.Hour)
 	ctDER, err := x509.MarshalPKIXPublicKey(ctlog)
@@ -127,11 +130,19 @@ func (s *Sigstore) trustRoot(t testing.TB, ca, tsa []*x509.Certificate, ctlog, r
 	if err != nil {
 		t.Fatal(err)
 	}
+	oldDER, err := x509.MarshalPKIXPublicKey(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldID := sha256.Sum256(oldDER)
 	tr, err := root.NewTrustedRoot(root.TrustedRootMediaType01,
 		[]root.CertificateAuthority{&root.FulcioCertificateAuthority{Root: ca[len(ca)-1], Intermediates: ca[:len(ca)-1], ValidityPeriodStart: start, URI: s.Fulcio}},
 		map[string]*root.TransparencyLog{hex.EncodeToString(ctID[:]): {BaseURL: "https://ctlog.local", ID: ctID[:], ValidityPeriodStart: start, HashFunc: crypto.SHA256, PublicKey: ctlog, SignatureHashFunc: crypto.SHA256}},
 		[]root.TimestampingAuthority{&root.SigstoreTimestampingAuthority{Leaf: tsa[0], Intermediates: tsa[1 : len(tsa)-1], Root: tsa[len(tsa)-1], ValidityPeriodStart: start, URI: s.Timestamp}},
-		map[string]*root.TransparencyLog{hex.EncodeToString(rekorID): {BaseURL: "https://rekor.local", ID: rekorID, ValidityPeriodStart: start, HashFunc: crypto.SHA256, PublicKey: rekor, SignatureHashFunc: crypto.SHA256}})
+		map[string]*root.TransparencyLog{
+			hex.EncodeToString(rekorID):  {BaseURL: "https://rekor.local", ID: rekorID, ValidityPeriodStart: start, HashFunc: crypto.SHA256, PublicKey: rekor, SignatureHashFunc: crypto.SHA256},
+			hex.EncodeToString(oldID[:]): {BaseURL: "https://old.local", ID: oldID[:], ValidityPeriodStart: start, HashFunc: crypto.SHA256, PublicKey: old, SignatureHashFunc: crypto.SHA256},
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
