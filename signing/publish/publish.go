@@ -3,6 +3,7 @@ package publish
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -122,6 +123,9 @@ func (p *Publisher) targets(ctx context.Context, o Order) ([]target, error) {
 	}
 	var out []target
 	for _, child := range doc.Manifests {
+		if child.MediaType.IsIndex() {
+			return nil, fmt.Errorf("%s holds the index %s: nobody verifies an index inside an index, so it is not published", o.Image.Digest, child.Digest)
+		}
 		below := o
 		below.Image = child
 		more, err := p.targets(ctx, below)
@@ -148,10 +152,16 @@ func (p *Publisher) targets(ctx context.Context, o Order) ([]target, error) {
 		if err != nil {
 			return nil, err
 		}
+		if size := base64.StdEncoding.EncodedLen(len(raw)) + maxMaterial; size > signing.MaxBundle {
+			return nil, fmt.Errorf("the statement %s about %s has %.1f MB; its bundle would have more than the %d MiB that are read when it is verified", s.Type, t.image, float64(len(raw))/1e6, signing.MaxBundle>>20)
+		}
 		t.statements = append(t.statements, written{s.Type, raw})
 	}
 	return append(out, t), nil
 }
+
+// maxMaterial is more than a bundle holds beside its statement: certificate, log entry, times.
+const maxMaterial = 256 << 10
 
 // sign signs and attaches what is not there yet, the signature after the attestations.
 func (p *Publisher) sign(ctx context.Context, signer *signing.Signer, t target, out *Published) error {

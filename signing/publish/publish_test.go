@@ -16,7 +16,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/signing"
@@ -314,6 +316,12 @@ func TestPublishSendsNothingWhenAStatementCannotBeMade(t *testing.T) {
 	if _, err := publisher(t).Publish(background, o); err == nil || p.asked != 0 {
 		t.Errorf("%v after %d requests", err, p.asked)
 	}
+	o.Statements = func(*push.Document) ([]statement.Statement, error) { // A45: what nobody would read
+		return []statement.Statement{statement.SPDX([]byte(`{"spdxVersion":"` + strings.Repeat("x", 12<<20) + `"}`))}, nil
+	}
+	if _, err := publisher(t).Publish(background, o); err == nil || !strings.Contains(err.Error(), "12.6 MB") || p.asked != 0 {
+		t.Errorf("%v after %d requests", err, p.asked)
+	}
 	o.Signer = nil
 	if _, err := publisher(t).Publish(background, o); err == nil || p.asked != 0 {
 		t.Errorf("a tag without a signer: %v after %d requests", err, p.asked)
@@ -322,6 +330,43 @@ func TestPublishSendsNothingWhenAStatementCannotBeMade(t *testing.T) {
 	out, err := publisher(t).Publish(background, o)
 	if err != nil || len(out.Signed) != 0 || len(p.tags()) != 0 {
 		t.Errorf("%+v, %v, %v", out, err, p.tags())
+	}
+}
+
+// A45: what is larger than the logs of other tools take is signed, sent, read back and counts.
+func TestALargeStatementIsPublished(t *testing.T) {
+	p := newPlace(t, signtest.Conforming)
+	o := order(t, p, false)
+	o.Statements = func(*push.Document) ([]statement.Statement, error) {
+		return []statement.Statement{statement.Tests(statement.File{Name: "recipe.hcl", SHA256: strings.Repeat("11", 32)}, []string{"imports"}, nil),
+			statement.SPDX([]byte(`{"spdxVersion":"SPDX-2.3","packages":[{"name":"` + strings.Repeat("x", 11<<20) + `"}]}`))}, nil
+	}
+	if out, err := publisher(t).Publish(background, o); err != nil || len(out.Tags) != 2 {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+// A7: an index inside an index is not published, since it would not be verified.
+func TestAnIndexInsideAnIndexIsNotPublished(t *testing.T) {
+	p := newPlace(t, signtest.Conforming)
+	o := order(t, p, true)
+	dir := t.TempDir()
+	l, err := layout.Write(dir, empty.Index)
+	if err == nil {
+		err = l.AppendIndex(mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{Add: signtest.Index(t, 1)}))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.From, err = push.OpenLayout(dir); err != nil {
+		t.Fatal(err)
+	}
+	defer o.From.Close()
+	if o.Image, err = o.From.Image(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := publisher(t).Publish(background, o); err == nil || !strings.Contains(err.Error(), "inside an index") || p.asked != 0 {
+		t.Errorf("%v after %d requests", err, p.asked)
 	}
 }
 
