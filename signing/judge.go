@@ -169,6 +169,10 @@ func (j *judge) certificate(f *finding, e *entity, st *Statement, ids []Identity
 		f.fail(CheckSigner, list(ids, keys), named(s, ids))
 		return
 	}
+	if err := strong(e.cert.PublicKey); err != nil {
+		f.fail(CheckCert, "a certificate of a strong key", err.Error())
+		return
+	}
 	f.row(CheckSigner, named(s, ids[at:at+1]))
 	f.summary = &s
 	st.Signer = Signature{Identity: s.SubjectAlternativeName, Issuer: s.Issuer, Claims: claims(s)}

@@ -222,12 +222,21 @@ func TestACertificateHasOneName(t *testing.T) {
 		"another name's form":         {x509.Certificate{ExtraExtensions: []pkix.Extension{{Id: oidAlternativeName, Value: other}}}, ""},
 		"an address of another case":  {x509.Certificate{EmailAddresses: []string{"Release@example.org"}}, ""},
 		"an address that is a URI":    {x509.Certificate{URIs: uri("mailto:" + who)}, ""},
+		"a weak key":                  {x509.Certificate{EmailAddresses: []string{who}}, "P-224 is too weak"},
 		"an address with a zero byte": {x509.Certificate{EmailAddresses: []string{who + "\x00.evil.example"}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			row.cert.SerialNumber, row.cert.NotAfter = big.NewInt(1), time.Now().Add(time.Hour)
 			row.cert.ExtraExtensions = append(row.cert.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 1}, Value: []byte(issuer)})
-			der, err := x509.CreateCertificate(rand.Reader, &row.cert, &row.cert, &key.PublicKey, key)
+			public := &key.PublicKey
+			if name == "a weak key" { // SIG-02
+				weak, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+				if err != nil {
+					t.Fatal(err)
+				}
+				public = &weak.PublicKey
+			}
+			der, err := x509.CreateCertificate(rand.Reader, &row.cert, &row.cert, public, key)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,7 +250,7 @@ func TestACertificateHasOneName(t *testing.T) {
 			}
 			p := &Policy{Root: &Root{material: &root.BaseTrustedMaterial{}}, Identities: []Identity{{Name: who, Issuer: issuer}}}
 			f := (&judge{p, about}).candidate(evidence.Candidate{Format: evidence.Bundle, Raw: raw})
-			if f.failed == nil || f.failed.ID != CheckSigner && f.failed.ID != CheckFormat || !strings.Contains(f.failed.Found, row.text) {
+			if f.failed == nil || f.failed.ID != CheckSigner && f.failed.ID != CheckFormat && f.failed.ID != CheckCert || !strings.Contains(f.failed.Found, row.text) {
 				t.Errorf("%+v, want %s with %q", f.failed, CheckSigner, row.text)
 			}
 		})
