@@ -100,6 +100,7 @@ func (o signOptions) signer(ctx context.Context, t *terminal) (*signing.Signer, 
 		with.Token, with.Expect = src.Token, signing.Identity{Name: o.identity, Issuer: o.issuer}
 		if o.services == "" {
 			with.Services = signing.Public
+			t.say("the public Sigstore vouches: its log shows this identity and the digests of what it signs to everybody; --services names a private one") // A46
 		}
 		t.say("signing as %s, with the token of %s", o.identity, src.Name)
 	}
