@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -665,4 +666,32 @@ images "all" {
 	expects(t, 0, pushed.String(), "verify", "--policy", policy(instead(`identity    = "https://github.com/acme/ml/`, `identity_pattern = "https://github\\.com/acme/[a-z]+/`)), pushed.String())
 	expects(t, 4, "signed since", "verify", "--policy", policy(instead(time.Now().AddDate(0, 0, -1).UTC().Format(time.DateOnly), "2099-01-01")), pushed.String())
 	expects(t, 4, "signer", "verify", "--policy", policy(instead(sigstore.Workflow, sigstore.Workflow+"/")), pushed.String()) // A13
+}
+
+// What cosign signs of a file, forge judges: the real command, and a key.
+func TestABundleOfCosignIsJudged(t *testing.T) {
+	cosign := signtest.Tool(t, "cosign")
+	dir := t.TempDir()
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command(cosign, args...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "COSIGN_PASSWORD=", "HOME="+dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("cosign %v: %v\n%s", args, err, out)
+		}
+	}
+	file := filepath.Join(dir, "deny.hcl")
+	if err := os.WriteFile(file, []byte("issued = \"2026-11-20\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sum := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("issued = \"2026-11-20\"\n")))
+	run("generate-key-pair")
+	run("sign-blob", "--yes", "--key", "cosign.key", "--tlog-upload=false", "--new-bundle-format", "--bundle", "b.json", "deny.hcl")
+	key, bundle := filepath.Join(dir, "cosign.pub"), filepath.Join(dir, "b.json")
+	expects(t, 0, sum, "verify-bundle", "--bundle", bundle, "--key", key, file)
+	expects(t, 0, sum, "verify-bundle", "--bundle", bundle, "--key", key, sum)
+	expects(t, 4, "a signature over bytes", "verify-bundle", "--bundle", bundle, "--key", key, "--type", "spdx", file)
+	expects(t, 4, "subject", "verify-bundle", "--bundle", bundle, "--key", key, "sha256:"+lockSum)
+	_, other := signtest.Key(t)
+	expects(t, 4, "signature", "verify-bundle", "--bundle", bundle, "--key", other, file)
 }
