@@ -162,7 +162,7 @@ func contentsOf(ctx context.Context, dir, digest string) (*report.Report, error)
 	if rep, err := reportOf(at, digest); err == nil && rep.Inventory.Source == "image" {
 		return rep, nil
 	}
-	inv, err := listImage(ctx, dir)
+	inv, err := listImage(ctx, dir, "")
 	if err != nil {
 		return nil, err
 	}

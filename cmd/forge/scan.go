@@ -228,7 +228,7 @@ func databaseSource(o databaseOptions) (vuln.Source, error) {
 // packagesOf is what is in an image, or what an SBOM says of one; digest is the image's.
 func packagesOf(ctx context.Context, image string) (p *vuln.Packages, digest string, err error) {
 	if info, err := os.Stat(image); err != nil || info.IsDir() {
-		inv, err := listImage(ctx, image)
+		inv, err := listImage(ctx, image, "")
 		if err != nil {
 			return nil, "", err
 		}
