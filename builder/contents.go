@@ -50,7 +50,7 @@ func ReadContents(ctx context.Context, mediaType string, blob io.Reader, digest,
 	}
 	sum := sha256.New()
 	blob = io.TeeReader(blob, sum)
-	found, _, err := layer.Measure(codec, blob, func(h layer.Header, content io.Reader) error {
+	found, _, err := layer.Survey(codec, blob, func(h layer.Header, content io.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -37,6 +37,16 @@ func Read(codec Codec, r io.Reader, fn func(Header, io.Reader) error) error {
 // Measure is Read that also says what the layer's tar is: its diffID, "sha256:…" of all its
 // bytes, and how many there are.
 func Measure(codec Codec, r io.Reader, fn func(Header, io.Reader) error) (diffID string, unpacked int64, err error) {
+	return measure(codec, r, false, fn)
+}
+
+// Survey is Measure for an image that is looked at and never used: devices and FIFOs, which
+// have no content, are left out instead of refused.
+func Survey(codec Codec, r io.Reader, fn func(Header, io.Reader) error) (diffID string, unpacked int64, err error) {
+	return measure(codec, r, true, fn)
+}
+
+func measure(codec Codec, r io.Reader, devices bool, fn func(Header, io.Reader) error) (diffID string, unpacked int64, err error) {
 	src := newSourceReader(r)
 	first := make([]byte, SniffSize)
 	n, err := io.ReadFull(src, first)
@@ -64,7 +74,7 @@ func Measure(codec Codec, r io.Reader, fn func(Header, io.Reader) error) (diffID
 		}
 	}
 	h := sha256.New()
-	t := &tarReader{in: io.TeeReader(in, h), seen: map[string]kind{}}
+	t := &tarReader{in: io.TeeReader(in, h), seen: map[string]kind{}, devices: devices}
 	for {
 		more, err := t.next(fn)
 		if err != nil {
@@ -84,6 +94,7 @@ type tarReader struct {
 	seen    map[string]kind
 	count   int
 	pending overrides
+	devices bool  // they are left out, not refused
 	failed  error // of in
 	user    error // of fn
 	scrap   []byte
@@ -147,6 +158,13 @@ func (t *tarReader) next(fn func(Header, io.Reader) error) (bool, error) {
 	switch raw.flag {
 	case 'x', 'L', 'K':
 		return true, t.override(raw)
+	}
+	if strings.IndexByte("346", raw.flag) >= 0 {
+		if raw.size != 0 {
+			return false, t.refuse("TAR-04", raw.name, "device of %d bytes", raw.size)
+		}
+		t.pending = overrides{} // its own
+		return true, nil
 	}
 	h, err := t.resolve(raw)
 	if err != nil {
@@ -216,6 +234,10 @@ func (t *tarReader) header() (rawHeader, error) {
 	raw.flag = b[156]
 	switch raw.flag {
 	case '0', '1', '2', '5', 'x', 'L', 'K':
+	case '3', '4', '6':
+		if !t.devices {
+			return raw, t.refuse("TAR-04", "", "entry at offset %d has type %+q", t.off-block, raw.flag)
+		}
 	case 'g':
 		return raw, t.refuse("TAR-01", "", "global PAX records at offset %d", t.off-block)
 	default:

@@ -551,3 +551,25 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestSurveyLeavesDevicesOut(t *testing.T) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range []*tar.Header{{Name: "dev/", Typeflag: tar.TypeDir, Mode: 0o755}, {Name: "dev/null", Typeflag: tar.TypeChar, Mode: 0o666, Devmajor: 1, Devminor: 3},
+		{Name: "dev/fifo", Typeflag: tar.TypeFifo, Mode: 0o666}, {Name: "a", Typeflag: tar.TypeReg, Mode: 0o644}} {
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	_, _, err := Survey(Tar, bytes.NewReader(b.Bytes()), func(h Header, _ io.Reader) error { got = append(got, h.Path); return nil })
+	if err != nil || strings.Join(got, " ") != "dev a" {
+		t.Errorf("%v, %v; should be dev and a", got, err)
+	}
+	if err := Read(Tar, bytes.NewReader(b.Bytes()), func(Header, io.Reader) error { return nil }); err == nil {
+		t.Error("Read takes devices")
+	}
+}
