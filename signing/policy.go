@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,9 @@ type Requirement struct {
 	Keys       []Key
 	// Signers is how many different signers must have made it; 0 means 1.
 	Signers int
+	// Optional says that it may be missing, and is named for its signers alone: else the
+	// policy's would be the ones who may make it.
+	Optional bool
 }
 
 // Identity is a signer known by a certificate. The name is exact, or a pattern that must
@@ -127,6 +131,9 @@ func (p *Policy) Check() error {
 		if ids, keys := p.of(r); r.Signers < 0 || r.Signers > 1 && r.Signers > len(ids)+len(keys) {
 			bad("%d signers are demanded of %d that are named", r.Signers, len(ids)+len(keys))
 		}
+	}
+	if !slices.ContainsFunc(reqs, func(r Requirement) bool { return !r.Optional }) {
+		bad("no statement is demanded")
 	}
 	ids, keys := p.everyone()
 	for _, id := range ids {

@@ -240,6 +240,7 @@ func TestExpectationsThatAreRefused(t *testing.T) {
 		{"a key that is none", signing.Policy{Keys: []signing.Key{{PEM: []byte("x")}}}, "no key in PEM form"},
 		{"a window that ends before it begins", signing.Policy{Keys: []signing.Key{backwards}}, "before it begins"},
 		{"more signers than are named", signing.Policy{Keys: []signing.Key{key}, Statements: []signing.Requirement{{Types: []string{signing.TypeSPDX}, Signers: 2}}}, "2 signers are demanded of 1"},
+		{"nothing that must be there", signing.Policy{Keys: []signing.Key{key}, Statements: []signing.Requirement{{Types: []string{signing.TypeSPDX}, Optional: true}}}, "no statement is demanded"},
 		{"a statement without a type", signing.Policy{Keys: []signing.Key{key}, Statements: []signing.Requirement{{}}}, "no type"},
 		{"a mirror without a registry", signing.Policy{Keys: []signing.Key{key}, Repositories: []string{"x"}}, "no repository name"},
 	} {

@@ -183,6 +183,10 @@ func (t *table) requirement(r Requirement) bool {
 		t.rows(first, first.statement.Type)
 		return true
 	}
+	if r.Optional {
+		t.add(Check{ID: CheckPresent, Type: want, Status: Skipped, Why: want + " need not be there"})
+		return true
+	}
 	if signers > 0 {
 		t.add(Check{ID: CheckPresent, Type: want, Status: Failed, Expected: fmt.Sprintf("%s by %d signers", want, r.Signers), Found: fmt.Sprintf("%d", signers)})
 		t.rows(first, want)

@@ -146,3 +146,25 @@ images "all" {
 	w.sign(other, image, statement.Signature())
 	expects(t, 0, image.String(), "verify", "--policy", policy, image.String())
 }
+
+// Where a scan may be made anew, a fresh one by the scanner's own signer counts, and nobody
+// else's does.
+func TestAFreshScanByItsOwnSignerIsNotMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	t.Setenv("FORGE_CACHE", t.TempDir())
+	ci, scanner := w.key("ci"), w.key("other")
+	image, elsewhere := w.push("ml/train", "1"), w.push("ml/elsewhere", "1")
+	for _, at := range []name.Digest{image, elsewhere} {
+		for _, s := range allOf(t, at, time.Hour) {
+			by := ci
+			if s.Type == statement.TypeVulns && at == image {
+				by = scanner
+			}
+			w.sign(by, at, s)
+		}
+	}
+	policy := w.policy("p", instead(`["ci", "other"]`, `["ci"]`, `limit   = "high"`, "limit = \"high\"\n rescan = true\n signed_by = [\"other\"]"))
+	nothing := t.TempDir() // no database
+	expects(t, 0, image.String(), "verify", "--policy", policy, "--db", nothing, image.String())
+	expects(t, 1, "database", "verify", "--policy", policy, "--db", nothing, elsewhere.String())
+}

@@ -137,27 +137,27 @@ func (w *truster) expected(r *trust.Rule, original string) signing.Policy {
 	if r.MaxAge > 0 || !r.Since.IsZero() {
 		p.Times = 1
 	}
-	want := func(kind string, signers []string) {
-		q := signing.Requirement{Types: signing.Types(kind)}
+	want := func(kind string, signers []string, optional bool) {
+		q := signing.Requirement{Types: signing.Types(kind), Optional: optional}
 		q.Identities, q.Keys = w.who(signers)
 		p.Statements = append(p.Statements, q)
 	}
-	want("signature", r.SignedBy)
+	want("signature", r.SignedBy, false)
 	if r.SBOM != nil {
 		kind := "sbom"
 		if len(r.SBOM.Formats) == 1 {
 			kind = r.SBOM.Formats[0]
 		}
-		want(kind, r.SBOM.SignedBy)
+		want(kind, r.SBOM.SignedBy, false)
 	}
 	if r.Provenance != nil {
-		want("provenance", r.Provenance.SignedBy)
+		want("provenance", r.Provenance.SignedBy, false)
 	}
-	if r.Scan != nil && (!r.Scan.Rescan || w.rescan == nil) {
-		want("scan", r.Scan.SignedBy)
+	if r.Scan != nil {
+		want("scan", r.Scan.SignedBy, r.Scan.Rescan && w.rescan != nil) // one that is missing is made anew
 	}
 	if r.Tests != nil {
-		want("tests", r.Tests.SignedBy)
+		want("tests", r.Tests.SignedBy, false)
 	}
 	return p
 }
