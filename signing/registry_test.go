@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -456,6 +457,28 @@ func TestWhatIsWrongWithARegistryHasAName(t *testing.T) {
 		var part *signing.IncompleteError
 		if v != nil || !errors.As(err, &part) {
 			t.Errorf("%v, %v", v, err)
+		}
+	})
+	t.Run("slower than the deadline, beside a good signature", func(t *testing.T) {
+		w := newWorld(t, signtest.Conforming)
+		w.signed()
+		slow := hashOf([]byte("x"))
+		pushRaw(t, w.image.Context(), layerManifest(w.image, v1.Descriptor{MediaType: signing.BundleType, Size: 1 << 20, Digest: slow}), types.OCIManifestSchema1)
+		w.answer = func(_ http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/blobs/"+slow.String()) {
+				<-r.Context().Done()
+				return true
+			}
+			return false
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+		defer stop()
+		v, err := verifyIn(ctx, t, w.image, w.a.policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(v.Checks(), func(c signing.Check) bool { return c.ID == signing.CheckCandidates && c.Status == signing.Skipped }) {
+			t.Errorf("nothing says that the search ended early: %v", v.Checks())
 		}
 	})
 	t.Run("referrers that cannot be read are not none", func(t *testing.T) {

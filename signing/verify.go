@@ -71,6 +71,9 @@ func verifyOne(ctx context.Context, src evidence.Source, image Image, doc *evide
 	met := t.require()
 	switch {
 	case met:
+		if err != nil { // all that is wanted was found before
+			t.add(Check{ID: CheckCandidates, Status: Skipped, Why: "not everything was looked at: " + err.Error()})
+		}
 		return &t.v, nil
 	case err != nil:
 		return nil, &IncompleteError{t.refused(), err}
