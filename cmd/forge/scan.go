@@ -312,7 +312,7 @@ func gate(doc *finding.Document) error {
 	}
 	e.hint = "update what has a fix; a waiver in the recipe's vulnerabilities block accepts one finding, with a reason, an owner and an end"
 	if unfixed > 0 && !doc.Limits.OnlyFixed {
-		e.hint += fmt.Sprintf("; %d of them have no fix: only_fixed = true lets these pass", unfixed)
+		e.hint += fmt.Sprintf("; only_fixed = true lets those pass that have no fix (%d)", unfixed)
 	}
 	return e
 }

@@ -6,13 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/anchore/grype/grype/vulnerability"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/forge-build/forge/recipes/finding"
@@ -332,5 +335,24 @@ func TestTwoScansSayTheSame(t *testing.T) {
 		if d := cmp.Diff(first, r); d != "" {
 			t.Fatal(d)
 		}
+	}
+}
+
+func TestNumbersThatAreNoneAreLeftOut(t *testing.T) {
+	cvss := func(score float64) vulnerability.Cvss {
+		return vulnerability.Cvss{Metrics: vulnerability.CvssMetrics{BaseScore: score}}
+	}
+	var f finding.Finding
+	describe(&f, &vulnerability.Metadata{Severity: "cRiTiCaL", DataSource: "javascript:alert(1)", URLs: []string{"https://a.example", "https://a.example", "ftp://b.example"},
+		EPSS: []vulnerability.EPSS{{EPSS: math.NaN()}, {EPSS: math.Inf(1)}, {EPSS: 2}, {EPSS: 0.5}, {EPSS: -1}},
+		Cvss: []vulnerability.Cvss{cvss(math.NaN()), cvss(math.Inf(1)), cvss(11), cvss(7.5), cvss(-1)}})
+	want := finding.Finding{Severity: finding.Critical, EPSS: 0.5, CVSS: 7.5, URLs: []string{"https://a.example"}}
+	if d := cmp.Diff(want, f); d != "" {
+		t.Error(d)
+	}
+	f = finding.Finding{}
+	describe(&f, &vulnerability.Metadata{Severity: "hihg", Description: strings.Repeat("ä", 5000)})
+	if f.Severity != finding.Unknown || len(f.Description) > maxText+4 || !utf8.ValidString(f.Description) || !utf8.ValidString(f.Title) {
+		t.Errorf("%v, %d bytes of description", f.Severity, len(f.Description))
 	}
 }
