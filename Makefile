@@ -12,7 +12,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 INITFLAGS := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 EXAMPLE   ?= pytorch-cuda
 
-.PHONY: image build build-forge setup test fuzz stack lint bench bench-sbom clean
+.PHONY: image build build-forge setup test fuzz stack lint bench bench-sbom bench-trust clean
 
 image: build setup
 	examples/build $(EXAMPLE)
@@ -54,6 +54,12 @@ bench: build
 # forge sbom against the syft command, into docs/benchmarks.md.
 bench-sbom: build
 	@.ci/bench-sbom
+
+# Publishing against skopeo.
+bench-trust: build
+	@.ci/setup skopeo time >/dev/null
+	@.ci/tools signing/push/testdata/tools bin/tools
+	@.ci/bench-trust
 
 clean:
 	rm -rf bin dist
