@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -70,6 +71,10 @@ func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref 
 	} else {
 		statements, image = verified.Statements(), verified.Image().String()
 	}
+	statements, err = ofOne(statements, types, image)
+	if err != nil {
+		return err
+	}
 	s := newest(statements, types)
 	if s == nil {
 		return &signing.NotVerifiedError{Image: image, Checks: []signing.Check{{ID: signing.CheckPresent, Status: signing.Failed, Expected: strings.Join(types, " or "), Found: "none by whom the policy names for it"}}}
@@ -81,6 +86,30 @@ func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref 
 	}
 	_, err = t.out.Write(append(document, '\n'))
 	return err
+}
+
+// ofOne are the statements about the image itself; of an index that has none of the kind, those
+// about its only image that has. Several leave open which is meant.
+func ofOne(statements []signing.Statement, types []string, image string) ([]signing.Statement, error) {
+	repository, digest, _ := strings.Cut(image, "@")
+	about := map[string][]signing.Statement{}
+	for _, s := range statements {
+		if slices.Contains(types, s.Type) {
+			about[s.Subject] = append(about[s.Subject], s)
+		}
+	}
+	if own, ok := about[digest]; ok || len(about) == 0 {
+		return own, nil
+	}
+	var names []string
+	for subject, own := range about {
+		if len(about) == 1 {
+			return own, nil
+		}
+		names = append(names, repository+"@"+subject)
+	}
+	slices.Sort(names)
+	return nil, usageError{fmt.Errorf("%s is an index, and each of its images has such a statement; name one: %s", image, strings.Join(names, ", "))}
 }
 
 // newest is the newest statement of some types, or nil.

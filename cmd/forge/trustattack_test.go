@@ -168,3 +168,27 @@ func TestAFreshScanByItsOwnSignerIsNotMadeAnew(t *testing.T) {
 	expects(t, 0, image.String(), "verify", "--policy", policy, "--db", nothing, image.String())
 	expects(t, 1, "database", "verify", "--policy", policy, "--db", nothing, elsewhere.String())
 }
+
+// A6: of an index's images, each has its own SBOM; none is printed for another.
+func TestAnAttestationIsOfTheImageThatIsNamed(t *testing.T) {
+	w := newWorld(t)
+	ci := w.key("ci")
+	repo := signtest.Repository(t, w.host, "ml/train")
+	a, b := signtest.Image(t), signtest.Image(t)
+	index := indexOf(t, repo, "1", child{a, "amd64", nil}, child{b, "arm64", nil})
+	for _, at := range []name.Digest{digestIn(t, repo, a), digestIn(t, repo, b)} {
+		for _, s := range allOf(t, at, time.Hour) {
+			w.sign(ci, at, s)
+		}
+	}
+	policy := w.write("p.hcl", fmt.Sprintf("signer \"ci\" { key = \"ci.pub\" }\nimages \"all\" {\n repositories = [\"%s/ml/*\"]\n signed_by = [\"ci\"]\n level = \"platform\"\n sbom {}\n}\n", w.host))
+	expects(t, 2, digestIn(t, repo, a).String(), "attestation", "--policy", policy, "--type", "spdx", index.String())
+	one := expects(t, 0, "SPDX-2.3", "attestation", "--policy", policy, "--type", "spdx", digestIn(t, repo, b).String())
+	if !strings.Contains(one.out, digestIn(t, repo, b).DigestStr()) {
+		t.Errorf("another's SBOM: %s", one.out)
+	}
+	only := indexOf(t, repo, "2", child{a, "amd64", nil})
+	if one := expects(t, 0, "SPDX-2.3", "attestation", "--policy", policy, "--type", "spdx", only.String()); !strings.Contains(one.out, digestIn(t, repo, a).DigestStr()) {
+		t.Errorf("another's SBOM: %s", one.out)
+	}
+}
