@@ -12,7 +12,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 INITFLAGS := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 EXAMPLE   ?= pytorch-cuda
 
-.PHONY: image build build-forge setup test fuzz stack lint bench bench-sbom bench-trust clean
+.PHONY: image build build-forge setup test fuzz stack test-consumers lint bench bench-sbom bench-trust clean
 
 image: build setup
 	examples/build $(EXAMPLE)
@@ -43,6 +43,11 @@ fuzz:
 # The private Sigstore and the cosign command that tests of signing/ run against.
 stack:
 	@.ci/tools signing/testdata/stack .cache/stack
+
+# What forge policy export writes, tried with the admission controllers' own programs.
+# Slow: they take minutes to compile.
+test-consumers:
+	@.ci/consumers
 
 lint:
 	@.ci/lint

@@ -142,6 +142,7 @@ func (w *writer) authority(r *trust.Rule, s *trust.Signer, kind string, o Option
 // keyless writes an identity.
 func (w *writer) keyless(s *trust.Signer, o Options) {
 	if !o.Legacy {
+		w.cannot("signer %s: signatures in a Rekor v2 log; policy-controller 0.13 reads entries of the first version alone, and refuses these", text(s.Name))
 		w.line("      signatureFormat: bundle")
 	}
 	w.line("      keyless:\n        url: https://fulcio.sigstore.dev")
