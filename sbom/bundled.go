@@ -58,8 +58,10 @@ var (
 
 // stemOf is a shared library's name without what auditwheel, versions and suffixes add.
 func stemOf(base string) string {
-	if m := grafted.FindStringSubmatch(base); m != nil {
-		base = m[1] + m[2]
+	for range 3 { // a library of a library: libgfortran-040039e1-0352e75f.so.5
+		if m := grafted.FindStringSubmatch(base); m != nil {
+			base = m[1] + m[2]
+		}
 	}
 	if m := shared.FindStringSubmatch(base); m != nil {
 		base = m[1]

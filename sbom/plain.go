@@ -62,7 +62,7 @@ func (p *plainJSON) step(in []byte) int {
 		if len(in) < 2 {
 			return 0
 		}
-		if in[1] == 'b' || in[1] == 'f' {
+		if in[1] == 'b' || in[1] == 'f' || in[1] == 'r' {
 			p.out = append(p.out, `\ufffd`...)
 			return 2
 		}

@@ -1,0 +1,64 @@
+package builder
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/forge-build/forge/builder/layer"
+)
+
+// A layer without an index is listed as its index lists it, and only under its own digests.
+func TestContentsAreWhatAnIndexSays(t *testing.T) {
+	var blob bytes.Buffer
+	w, err := layer.NewWriter(map[layer.Codec]io.Writer{layer.Zstd: &blob})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range map[string]string{"a": "first"} {
+		if err := w.Add(layer.Header{Path: path, Type: layer.Regular, Mode: 0o644, Size: int64(len(content))}, strings.NewReader(content), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Add(layer.Header{Path: "b/c", Type: layer.Regular, Mode: 0o755, Size: 6}, strings.NewReader("second"), nil); err != nil {
+		t.Fatal(err)
+	}
+	res, err := w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, media := res.Blobs[layer.Zstd].Digest, layer.MediaType(layer.Zstd)
+	read := func(digest, diffID string) (*Contents, error) {
+		return ReadContents(t.Context(), media, bytes.NewReader(blob.Bytes()), digest, diffID, t.TempDir())
+	}
+	c, err := read(digest, res.DiffID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	want := res.Index.Entries
+	for i := range want {
+		want[i].Blobs = nil
+	}
+	if d := cmp.Diff(want, c.Entries); d != "" {
+		t.Error(d)
+	}
+	for i, e := range c.Entries {
+		if e.Type != layer.Regular {
+			continue
+		}
+		if raw, err := io.ReadAll(c.Open(i)); err != nil || sumOf(raw) != e.SHA256 {
+			t.Errorf("%s: %q, %v", e.Path, raw, err)
+		}
+	}
+	other := "sha256:" + sumOf([]byte("other"))
+	if _, err := read(other, res.DiffID); err == nil {
+		t.Error("another digest is taken")
+	}
+	if _, err := read(digest, other); err == nil {
+		t.Error("another diffID is taken")
+	}
+}
