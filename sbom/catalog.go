@@ -7,7 +7,6 @@ import (
 
 	"github.com/anchore/syft/syft"
 	"github.com/anchore/syft/syft/cataloging"
-	syftsbom "github.com/anchore/syft/syft/sbom"
 )
 
 // Tool says who lists.
@@ -69,6 +68,3 @@ func config(tool Tool) *syft.CreateSBOMConfig {
 }
 
 func hexOf(digest string) string { return strings.TrimPrefix(digest, "sha256:") }
-
-// SBOM is Syft's own form of the inventory, for who knows it.
-func (inv *Inventory) SBOM() *syftsbom.SBOM { return inv.bom }

@@ -23,6 +23,7 @@ type Inventory struct {
 
 	bom    *syftsbom.SBOM
 	owners map[string][]pkg.Package // by path
+	kept   func(Format) ([]byte, error)
 }
 
 // Subject is the image that an inventory is about.

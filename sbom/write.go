@@ -11,6 +11,13 @@ import (
 
 // Write writes the inventory. The same inventory gives the same bytes.
 func (inv *Inventory) Write(w io.Writer, f Format) error {
+	if inv.kept != nil {
+		raw, err := inv.kept(f)
+		if err == nil {
+			_, err = w.Write(raw)
+		}
+		return err
+	}
 	out := bufio.NewWriterSize(&plainJSON{w: w}, 256<<10)
 	var err error
 	switch f {

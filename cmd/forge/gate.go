@@ -70,8 +70,11 @@ func (g *gatekeeper) judge(ctx context.Context, b built, at siblings) (*finding.
 	tol.subject.Digest = b.result.Digest
 	doc := &finding.Document{Version: finding.Format, NotScanned: g.skip, Judged: time.Now().UTC().Truncate(time.Second), Verdict: finding.Judge(finding.Case{Limits: tol.Limits})}
 	if g.skip == "" {
-		var err error
-		if doc, err = lookUp(ctx, g.db, vuln.Of(b.inventory), im.Name, tol); err != nil {
+		packages, err := vuln.Of(b.inventory)
+		if err != nil {
+			return nil, err
+		}
+		if doc, err = lookUp(ctx, g.db, packages, im.Name, tol); err != nil {
 			return nil, fmt.Errorf("scanning image %q: %w", im.Name, err)
 		}
 	}

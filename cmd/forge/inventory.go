@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/builder/layer"
 	"github.com/forge-build/forge/builder/store"
@@ -74,19 +76,31 @@ func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder
 			return nil, err
 		}
 	}
+	l, err := builder.ReadLayout(r.Dir)
+	if err != nil {
+		return nil, err
+	}
+	expected := planOf(plan, l.Config.RootFS.DiffIDs)
+	key, err := inventoryKey(r, expected)
+	if err != nil {
+		return nil, err
+	}
+	if inv := keptInventory(w.store, key); inv != nil {
+		return inv, saveInventory(inv, at)
+	}
 	v, err := viewLayout(ctx, w.store, r.Dir)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	inv, err := sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Plan: planOf(plan, v)})
+	inv, err := sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Plan: expected})
 	if err != nil {
 		return nil, err
 	}
 	if len(inv.Differences) > 0 {
 		return nil, &sbom.DifferenceError{Image: plan.Image.Name, Differences: inv.Differences}
 	}
-	return inv, saveInventory(inv, at)
+	return inv, errors.Join(saveInventory(inv, at), keepInventory(w.store, key, inv))
 }
 
 // saveInventory writes it next to the image.
@@ -98,10 +112,10 @@ func saveInventory(inv *sbom.Inventory, at siblings) error {
 }
 
 // planOf says of a plan what an inventory is compared with.
-func planOf(p *builder.Plan, v *imageView) *sbom.Plan {
+func planOf(p *builder.Plan, diffIDs []v1.Hash) *sbom.Plan {
 	out := &sbom.Plan{Layers: map[string]string{}}
 	for i, l := range p.Layers {
-		out.Layers[v.Layers[i].DiffID] = l.Kind
+		out.Layers[diffIDs[i].String()] = l.Kind
 	}
 	for _, x := range p.Lock.Wheels {
 		root := "/opt/venv"

@@ -232,7 +232,8 @@ func packagesOf(ctx context.Context, image string) (p *vuln.Packages, digest str
 		if err != nil {
 			return nil, "", err
 		}
-		return vuln.Of(inv), inv.Subject.Digest, nil
+		p, err = vuln.Of(inv)
+		return p, inv.Subject.Digest, err
 	}
 	f, err := os.Open(image)
 	if err != nil {

@@ -73,7 +73,11 @@ func (s *stranger) one(ctx context.Context, digest v1.Hash) error {
 	}
 	if s.db != nil {
 		tol := &tolerance{subject: vex.Subject{Repository: s.repo, Digest: digest.String()}}
-		if c.scan, err = lookUp(ctx, s.db, vuln.Of(inv), s.dir, tol); err != nil {
+		packages, err := vuln.Of(inv)
+		if err != nil {
+			return err
+		}
+		if c.scan, err = lookUp(ctx, s.db, packages, s.dir, tol); err != nil {
 			return fmt.Errorf("scanning %s: %w", digest, err)
 		}
 		s.t.judged(c.scan)

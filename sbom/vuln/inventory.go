@@ -11,8 +11,11 @@ import (
 )
 
 // Of are the packages of an inventory.
-func Of(inv *sbom.Inventory) *Packages {
-	s := inv.SBOM()
+func Of(inv *sbom.Inventory) (*Packages, error) {
+	s, err := inv.SBOM()
+	if err != nil {
+		return nil, err
+	}
 	d := distro.FromRelease(s.Artifacts.LinuxDistribution, nil)
 	list := pkg.FromCollection(s.Artifacts.Packages, s.Relationships, pkg.SynthesisConfig{})
 	for _, p := range list {
@@ -21,7 +24,7 @@ func Of(inv *sbom.Inventory) *Packages {
 		}
 	}
 	list = slices.DeleteFunc(list, covered)
-	return &Packages{list: pkg.FromPtrs(list), context: pkg.Context{Source: &s.Source, Distro: d, DistroDetectionFailed: d == nil && s.Artifacts.LinuxDistribution != nil}}
+	return &Packages{list: pkg.FromPtrs(list), context: pkg.Context{Source: &s.Source, Distro: d, DistroDetectionFailed: d == nil && s.Artifacts.LinuxDistribution != nil}}, nil
 }
 
 // covered tells whether a package is part of one of Debian's, whose data says more: the
