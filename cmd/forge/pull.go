@@ -66,6 +66,7 @@ func runPull(ctx context.Context, t *terminal, o pullOptions, image string) erro
 	if err != nil {
 		return t.unverified(err)
 	}
+	defer v.close()
 	shown, _, _, err := v.judge(ctx, o.verifyOptions, image)
 	if err != nil {
 		return t.unverified(err)

@@ -95,10 +95,11 @@ func (j *judgement) findings(s *search) {
 	if want.Limit != "" {
 		limit, _ = finding.ParseLimit(want.Limit) // a policy with another word does not load
 	}
-	counts, waived := map[finding.Severity]int{}, 0
+	counts, waived, none := map[finding.Severity]int{}, 0, 0
 	var worst []string
 	for _, h := range s.findings {
 		if h.none {
+			none++
 			continue
 		}
 		if want.Waivers && h.excused(j.Now) {
@@ -118,6 +119,9 @@ func (j *judgement) findings(s *search) {
 	said := tally(counts)
 	if waived > 0 {
 		said += fmt.Sprintf(", %d waived", waived)
+	}
+	if none > 0 {
+		said += fmt.Sprintf(", %d that the scanner itself sets aside", none)
 	}
 	if len(worst) > 0 {
 		j.failed("findings", s.from, j.limits(), "%s; %s", said, some(worst))
