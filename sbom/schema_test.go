@@ -2,8 +2,10 @@ package sbom
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -69,6 +71,39 @@ func TestDocumentsFitTheOfficialSchemas(t *testing.T) {
 				t.Errorf("%s as %s: a misspelt field is taken", name, f)
 			}
 		}
+	}
+}
+
+// documents is a glob of finished documents, which a build has written.
+var documents = flag.String("documents", "", "glob that finds SBOMs to check as well: NAME.spdx.json and NAME.cdx.json")
+
+func TestFinishedDocumentsFitTheOfficialSchemas(t *testing.T) {
+	if *documents == "" {
+		t.Skip("no -documents were named; .ci/sbom names the examples'")
+	}
+	names, err := filepath.Glob(*documents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schemas := map[string]*jsonschema.Schema{".spdx.json": schema(t, "spdx-schema-2.3.json"), ".cdx.json": schema(t, "bom-1.6.schema.json")}
+	seen := map[string]int{}
+	for _, name := range names {
+		for end, s := range schemas {
+			if !strings.HasSuffix(name, end) {
+				continue
+			}
+			seen[end]++
+			raw, err := os.ReadFile(name)
+			if err == nil {
+				err = check(s, raw)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if len(seen) != len(schemas) {
+		t.Errorf("%q names too little: %v", *documents, seen)
 	}
 }
 
