@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -235,11 +234,11 @@ func (p *Publisher) signOlder(ctx context.Context, signer *signing.Signer, t tar
 // present are verified statements.
 type present []signing.Statement
 
-// has looks for the very bytes. An older signature has a form of its own, which says no more
+// has looks for what says the same. An older signature has a form of its own, which says no more
 // than which image it is about.
 func (there present) has(w written, f signing.Formats) bool {
 	return slices.ContainsFunc(there, func(s signing.Statement) bool {
-		return bytes.Equal(s.Payload, w.raw) || f == signing.LegacyOnly && s.Type == w.kind && w.kind == statement.TypeSignature
+		return statement.Same(s.Payload, w.raw) || f == signing.LegacyOnly && s.Type == w.kind && w.kind == statement.TypeSignature
 	})
 }
 

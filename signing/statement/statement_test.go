@@ -189,3 +189,42 @@ func TestWhatIsNoStatementIsNotWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestASearchIsStatedAgainWhenItSaysSomethingElse(t *testing.T) {
+	noon := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	search := func(change func(*finding.Document)) []byte {
+		d := &finding.Document{Version: finding.Format, Judged: noon, Database: &finding.Database{Built: noon, Schema: "v6", Digest: "sha256:" + strings.Repeat("cd", 32)}}
+		change(d)
+		s, err := Vulns(Scanner{"pkg:golang/x@v1", "v1"}, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := s.Write(about)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	first := search(func(*finding.Document) {})
+	for name, row := range map[string]struct {
+		change func(*finding.Document)
+		same   bool
+	}{
+		"the very same":         {func(*finding.Document) {}, true},
+		"an hour later":         {func(d *finding.Document) { d.Judged = noon.Add(time.Hour) }, true},
+		"a day later":           {func(d *finding.Document) { d.Judged = noon.Add(24 * time.Hour) }, false},
+		"before":                {func(d *finding.Document) { d.Judged = noon.Add(-time.Hour) }, false},
+		"with a newer database": {func(d *finding.Document) { d.Judged, d.Database.Built = noon.Add(time.Hour), noon.Add(time.Hour) }, false},
+		"with a new finding": {func(d *finding.Document) {
+			d.Judged = noon.Add(time.Hour)
+			d.Verdict = finding.Judge(finding.Case{Now: noon, Findings: []finding.Finding{{Kind: finding.Vulnerability, ID: "CVE-2099-1", Package: "a", Version: "1"}}})
+		}, false},
+	} {
+		if got := Same(first, search(row.change)); got != row.same {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if Same([]byte("{}"), []byte("[]")) || Same([]byte("{}"), first) {
+		t.Error("what is no search is taken for one")
+	}
+}

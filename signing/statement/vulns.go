@@ -1,7 +1,10 @@
 package statement
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"reflect"
 	"time"
 
 	"github.com/forge-build/forge/recipes/finding"
@@ -75,4 +78,34 @@ func trimSHA(s string) string {
 		return s[7:]
 	}
 	return s
+}
+
+// Recent is how old a search may be that is stated again only when something in it changed.
+const Recent = 24 * time.Hour
+
+// Same tells whether an earlier statement makes a new one needless: it is the very same, or a
+// search for vulnerabilities with the same database and result that is not a day older.
+func Same(earlier, now []byte) bool {
+	if bytes.Equal(earlier, now) {
+		return true
+	}
+	a, at, ok := searched(earlier)
+	b, then, also := searched(now)
+	age := then.Sub(at)
+	return ok && also && reflect.DeepEqual(a, b) && age >= 0 && age < Recent
+}
+
+// searched takes the times out of a statement of Vulns.
+func searched(raw []byte) (map[string]any, time.Time, bool) {
+	var s map[string]any
+	if json.Unmarshal(raw, &s) != nil || s["predicateType"] != TypeVulns {
+		return nil, time.Time{}, false
+	}
+	p, _ := s["predicate"].(map[string]any)
+	times, _ := p["metadata"].(map[string]any)
+	finished, _ := times["scanFinishedOn"].(string)
+	at, err := time.Parse(time.RFC3339, finished)
+	delete(times, "scanStartedOn")
+	delete(times, "scanFinishedOn")
+	return s, at, err == nil
 }
