@@ -2,10 +2,11 @@ package fetch
 
 import (
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 	"syscall"
+
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // allowed says whether an address may be asked (IDX-02). from is the page or redirect that
@@ -29,7 +30,7 @@ func allowed(u, from *url.URL, plain bool) error {
 		return bad("from https to http")
 	case u.Scheme == "http" && !plain && !loopback(u):
 		return bad("only https is used (http only on this machine itself)")
-	case linkLocal(u.Hostname()):
+	case registry.LinkLocal(u.Hostname()):
 		return bad("a link-local address is never asked: cloud machines keep credentials there")
 	case from != nil && loopback(u) && !loopback(from):
 		return bad("from outside into this machine itself")
@@ -38,19 +39,7 @@ func allowed(u, from *url.URL, plain bool) error {
 }
 
 // loopback says whether an address leads into this machine.
-func loopback(u *url.URL) bool {
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && (ip.Unmap().IsLoopback() || ip.Unmap().IsUnspecified())
-}
-
-func linkLocal(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return err == nil && (ip.Unmap().IsLinkLocalUnicast() || ip.Unmap().IsMulticast())
-}
+func loopback(u *url.URL) bool { return registry.Loopback(u.Hostname()) }
 
 // refuseLinkLocal is the dialer's last look, at the address that a name has led to.
 func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
@@ -58,7 +47,7 @@ func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	if linkLocal(host) {
+	if registry.LinkLocal(host) {
 		return refuse("IDX-02", address, "", "a link-local address is never asked: cloud machines keep credentials there")
 	}
 	return nil

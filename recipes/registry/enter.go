@@ -137,7 +137,7 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		// The library tries https first; the port has said that it speaks none.
 		r = r.Clone(r.Context())
 		r.URL.Scheme = "http"
-	case linkLocal(host):
+	case LinkLocal(host):
 		return nil, &DeniedError{fmt.Sprintf("%s: OCI-03: a link-local address is never asked: cloud machines keep credentials there", Show(r.URL))}
 	case r.URL.User != nil:
 		return nil, &DeniedError{fmt.Sprintf("%s: OCI-03: the address holds a user name or password", Show(r.URL))}
@@ -166,7 +166,9 @@ func Loopback(host string) bool {
 	return err == nil && (ip.Unmap().IsLoopback() || ip.Unmap().IsUnspecified())
 }
 
-func linkLocal(host string) bool {
+// LinkLocal says whether a host is an address that only this network segment knows, such as a
+// cloud's metadata service.
+func LinkLocal(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && (ip.Unmap().IsLinkLocalUnicast() || ip.Unmap().IsMulticast())
 }

@@ -47,7 +47,7 @@ func Transport(caFile string) (*http.Transport, error) {
 // refuseLinkLocal is the dialer's last look, at the address that a name has led to.
 func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
 	host, _, err := net.SplitHostPort(address)
-	if err == nil && linkLocal(host) {
+	if err == nil && LinkLocal(host) {
 		err = &DeniedError{fmt.Sprintf("%s: OCI-03: a link-local address is never asked: cloud machines keep credentials there", address)}
 	}
 	return err

@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -38,7 +37,7 @@ func (g guard) judge(u *url.URL) error {
 		why = "only https is used (http only on this machine itself)"
 	case u.User != nil:
 		why = "the address holds a user name or password"
-	case linkLocal(u.Hostname()):
+	case registry.LinkLocal(u.Hostname()):
 		why = "a link-local address is never asked"
 	case here && !registry.Loopback(g.own.Hostname()):
 		why = "from outside into this machine itself"
@@ -54,9 +53,4 @@ func host(u *url.URL) string {
 		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
 	}
 	return strings.ToLower(u.Hostname()) + ":" + port
-}
-
-func linkLocal(h string) bool {
-	ip, err := netip.ParseAddr(h)
-	return err == nil && (ip.Unmap().IsLinkLocalUnicast() || ip.Unmap().IsMulticast())
 }

@@ -162,13 +162,21 @@ func (c *Client) fallback(ctx context.Context, e entry, image name.Digest, docs 
 		if err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(c.Pause/2 + rand.N(c.Pause/2+1)):
+		if err := c.rest(ctx); err != nil {
+			return err
 		}
 	}
 	return errors.New("others change the list of referrers faster than forge can write it; try again")
+}
+
+// rest lets others finish what they write: between half of c.Pause and all of it.
+func (c *Client) rest(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(c.Pause/2 + rand.N(c.Pause/2+1)):
+		return nil
+	}
 }
 
 // fallbackList is what the fallback tag lists; an absent one lists nothing.

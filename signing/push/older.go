@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -66,10 +64,8 @@ func (c *Client) AddOlder(ctx context.Context, image name.Digest, suffix string,
 		if err := c.put(ctx, e, next, tag); err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(c.Pause/2 + rand.N(c.Pause/2+1)):
+		if err := c.rest(ctx); err != nil {
+			return err
 		}
 	}
 	return errors.New("others change the older signatures faster than forge can write them; try again")
