@@ -36,6 +36,7 @@ var attacks = []string{
 	"safe\u202egpj.exe\u2066\u200b\u200f\ufeff\U000e0041",
 	"zalgo" + strings.Repeat("\u0301", 200),
 	"\xff\xfe bad UTF-8",
+	"\ufffd was bad UTF-8",
 	"line\u2028sep\nline",
 }
 
@@ -183,7 +184,7 @@ func TestShow(t *testing.T) {
 		"a\nb\tc":                      "a b c",
 		"a\x1b[2Jb\u202ec\u00a0d":      `a\x1b[2Jb\u202ec\u00a0d`,
 		"\xff":                         `\xff`,
-		"\ufffd":                       "\ufffd",
+		"\ufffd":                       `\ufffd`, // no page of ours holds the sign itself
 		strings.Repeat("W", 160):       strings.Repeat("W", 160),
 		strings.Repeat("W", 161):       strings.Repeat("W", 160) + "… (161 bytes in all)",
 		strings.Repeat("\u200b", 1000): strings.Repeat(`\u200b`, 26) + "… (3,000 bytes in all)",

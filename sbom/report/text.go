@@ -36,6 +36,8 @@ func shown(s string, most int) string {
 			text = fmt.Sprintf(`\x%02x`, s[i])
 		case r == '\n' || r == '\t':
 			text = " "
+		case r == utf8.RuneError: // what a JSON reader makes of bytes that are no UTF-8
+			text = escaped(r)
 		case marks > 2 || r != ' ' && !unicode.IsGraphic(r) || unicode.Is(unicode.Zs, r) && r != ' ':
 			text = escaped(r)
 		}
