@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -52,7 +53,7 @@ func edit(t *testing.T, path string, change func([]byte) []byte) {
 	}
 }
 
-func TestADatabaseThatCannotBeTrustedIsNotOpened(t *testing.T) {
+func TestADatabaseThatCannotBeTrustedIsNotOpened(t *testing.T) { // VDB-01
 	good := database(t, nil)
 	rows := map[string]struct {
 		change func(t *testing.T, dir string)
@@ -248,7 +249,7 @@ func TestAnArchiveIsUnpackedOnceAndForGood(t *testing.T) {
 	}
 }
 
-func TestAHostileArchiveLeavesNothing(t *testing.T) {
+func TestAHostileArchiveLeavesNothing(t *testing.T) { // VDB-01
 	db := tar.Header{Name: "vulnerability.db", Size: 5, Uname: "hello"}
 	rows := map[string]struct {
 		raw  func(t *testing.T) []byte
@@ -320,6 +321,37 @@ type mirror struct {
 	requests []string
 	redirect string
 	down     bool
+	cuts     int  // how many answers with the archive end in the middle
+	whole    bool // it serves no part of a file
+	silent   bool
+}
+
+// archived serves the archive, perhaps cut off.
+func (m *mirror) archived(w http.ResponseWriter, r *http.Request) {
+	if m.whole {
+		r.Header.Del("Range")
+	}
+	if m.cuts > 0 {
+		m.cuts--
+		w = &cutting{w, len(m.archive) / 4}
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(m.archive))
+}
+
+// cutting ends the connection after so many bytes.
+type cutting struct {
+	http.ResponseWriter
+	left int
+}
+
+func (c *cutting) Write(p []byte) (int, error) {
+	if len(p) < c.left {
+		c.left -= len(p)
+		return c.ResponseWriter.Write(p)
+	}
+	_, _ = c.ResponseWriter.Write(p[:c.left])
+	_ = http.NewResponseController(c.ResponseWriter).Flush()
+	panic(http.ErrAbortHandler)
 }
 
 func newMirror(t *testing.T, tls bool) *mirror {
@@ -340,8 +372,10 @@ func newMirror(t *testing.T, tls bool) *mirror {
 	m := &mirror{archive: raw, latest: map[string]any{"status": "active", "schemaVersion": "v6.1.10", "built": built.Format(time.RFC3339),
 		"path": "vulnerability-db_v6.1.10.tar.zst", "checksum": "sha256:" + sum}}
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.requests = append(m.requests, r.URL.Path)
+		m.requests = append(m.requests, strings.TrimSpace(r.URL.Path+" "+r.Header.Get("Range")))
 		switch {
+		case m.silent:
+			<-r.Context().Done()
 		case m.down:
 			http.Error(w, "down", http.StatusServiceUnavailable)
 		case m.redirect != "":
@@ -349,7 +383,7 @@ func newMirror(t *testing.T, tls bool) *mirror {
 		case strings.HasSuffix(r.URL.Path, "/v6/latest.json"):
 			_ = json.NewEncoder(w).Encode(m.latest)
 		case strings.HasSuffix(r.URL.Path, ".tar.zst"):
-			_, _ = w.Write(m.archive)
+			m.archived(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -409,7 +443,7 @@ func TestADatabaseIsFetchedOnceAndAskedForNowAndThen(t *testing.T) {
 	}
 }
 
-func TestALyingMirrorIsRefused(t *testing.T) {
+func TestALyingMirrorIsRefused(t *testing.T) { // VDB-01
 	rows := map[string]struct {
 		change func(m *mirror, s *Source)
 		id     string
@@ -448,10 +482,104 @@ func TestALyingMirrorIsRefused(t *testing.T) {
 			if strings.Contains(e.Error(), "secret") {
 				t.Errorf("a password is told: %v", e)
 			}
-			if left, err := filepath.Glob(filepath.Join(s.Cache, "download-*")); err != nil || len(left) > 0 {
-				t.Errorf("left behind: %q, %v", left, err)
-			}
+			nothingLeft(t, s)
 		})
+	}
+}
+
+func TestADownloadThatIsCutOffGoesOn(t *testing.T) { // VDB-01
+	for name, row := range map[string]struct {
+		cuts  int
+		whole bool
+		asked int // requests for the archive
+	}{
+		"once":                                {1, false, 2},
+		"again and again":                     {4, false, 5},
+		"by a server that serves files whole": {1, true, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMirror(t, true)
+			m.cuts, m.whole = row.cuts, row.whole
+			s := m.source(t)
+			if facts := open(t, s).Facts(); facts.Digest != m.latest["checksum"] {
+				t.Errorf("%+v", facts)
+			}
+			quarter := len(m.archive) / 4
+			if len(m.requests) != 1+row.asked || !strings.HasSuffix(m.requests[2], fmt.Sprintf(" bytes=%d-", quarter)) {
+				t.Errorf("asked for %q", m.requests)
+			}
+			nothingLeft(t, s)
+		})
+	}
+	t.Run("for good", func(t *testing.T) {
+		m := newMirror(t, true)
+		m.cuts, m.whole = 100, true
+		s := m.source(t)
+		if e := refused(t, s); e.ID != Unreachable || len(m.requests) != 1+maxTries {
+			t.Errorf("%v, after %q", e, m.requests)
+		}
+		nothingLeft(t, s)
+	})
+}
+
+// nothingLeft fails for a part of a download.
+func nothingLeft(t *testing.T, s Source) {
+	t.Helper()
+	for _, pattern := range []string{"download-*", "sets/unpacking-*"} {
+		if left, err := filepath.Glob(filepath.Join(s.Cache, pattern)); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %q, %v", left, err)
+		}
+	}
+}
+
+// A server that says nothing is unreachable; nobody has interrupted anything.
+func TestASilentServerIsUnreachable(t *testing.T) { // VDB-01
+	m := newMirror(t, true)
+	m.silent = true
+	s := m.source(t)
+	s.silence = 100 * time.Millisecond
+	if e := refused(t, s); e.ID != Unreachable || !strings.Contains(e.Error(), "says nothing") || errors.Is(e, context.Canceled) {
+		t.Errorf("%s: %v", e.ID, e)
+	}
+}
+
+func TestAnAddressTellsNoSecret(t *testing.T) { // SBM-02
+	m := newMirror(t, true)
+	m.Close()
+	for _, from := range []string{strings.Replace(m.URL, "://", "://me:secret@", 1) + "/db?sig=secret", "http://mirror.example/db?sig=secret", "https://me:secret@[::1", "ftp://me:secret@mirror.example"} {
+		s := source(t, from)
+		if e := refused(t, s); strings.Contains(e.Error()+e.Hint(), "secret") {
+			t.Errorf("%v", e)
+		}
+	}
+}
+
+func TestAMirrorThatFallsBackIsNotFollowed(t *testing.T) {
+	m := newMirror(t, true)
+	s := m.source(t)
+	first := open(t, s).Facts()
+	older := database(t, func(r *advisories.Records) { r.Python = r.Python[:1] })
+	path := filepath.Join(t.TempDir(), "db.tar.zst")
+	if err := errors.Join(advisories.Change(older, "UPDATE db_metadata SET build_timestamp = ?", built.Add(-time.Hour)), advisories.Pack(older, path)); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.archive, m.latest["built"], m.latest["checksum"] = raw, built.Add(-time.Hour).Format(time.RFC3339), fmt.Sprintf("sha256:%x", sha256.Sum256(raw))
+	s.Now = s.Now.Add(3 * time.Hour)
+	if again := open(t, s).Facts(); again != first {
+		t.Errorf("%+v, after %+v", again, first)
+	}
+	remove(t, filepath.Join(s.Cache, "sets")) // then what the mirror has is all there is
+	if facts := open(t, s).Facts(); facts.Digest != m.latest["checksum"] {
+		t.Errorf("%+v", facts)
+	}
+	m.requests = nil
+	open(t, s)
+	if len(m.requests) > 0 {
+		t.Errorf("fetched once more: %q", m.requests)
 	}
 }
 

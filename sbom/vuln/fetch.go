@@ -1,6 +1,7 @@
 package vuln
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -9,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"net/url"
@@ -16,6 +18,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	v6 "github.com/anchore/grype/grype/db/v6"
@@ -26,9 +29,15 @@ import (
 const (
 	maxLatest  = 1 << 20 // bytes of latest.json
 	maxArchive = 4 << 30 // bytes of an archive
+	maxTries   = 5       // of a download that is cut off again and again
 	silence    = time.Minute
 	// checkEvery is how often a server is asked for a newer database.
 	checkEvery = 2 * time.Hour
+)
+
+var (
+	errSilent   = errors.New("the server says nothing any more")
+	errTooLarge = errors.New("it is larger than it may be")
 )
 
 var sha256Sum = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
@@ -47,7 +56,7 @@ func (s *Source) fetched(ctx context.Context) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	where := latest.Redacted()
+	where := shown(latest)
 	record := filepath.Join(s.Cache, "servers", name(latest.String())+".json")
 	var have current
 	known := readJSON(record, &have) == nil && sha256Sum.MatchString("sha256:"+have.Archive)
@@ -62,20 +71,20 @@ func (s *Source) fetched(ctx context.Context) (*file, error) {
 	}
 	doc, err := s.latest(ctx, latest)
 	if err != nil {
-		var f *file
 		if known && ctx.Err() == nil {
-			f, _ = s.held(have.Archive, where)
-		}
-		if f != nil {
-			return f, nil
+			if f, held := s.held(have.Archive, where); held == nil {
+				return f, nil
+			}
 		}
 		return nil, err
 	}
-	if !known || doc.Built.After(have.Built) || have.Archive != doc.Checksum[len("sha256:"):] && !doc.Built.Before(have.Built) {
-		have = current{Built: doc.Built.Time, Archive: doc.Checksum[len("sha256:"):]}
+	served := current{Built: doc.Built.Time, Archive: doc.Checksum[len("sha256:"):]}
+	if !known || !served.Built.Before(have.Built) { // else it serves an older one than before
+		have = served
 	}
 	f, err := s.held(have.Archive, where)
 	if err != nil {
+		have = served
 		f, err = s.download(ctx, latest, doc)
 	}
 	if err != nil {
@@ -87,8 +96,8 @@ func (s *Source) fetched(ctx context.Context) (*file, error) {
 
 // latest asks what the newest database is.
 func (s *Source) latest(ctx context.Context, u *url.URL) (*distribution.LatestDocument, error) {
-	where := u.Redacted()
-	body, err := s.get(ctx, u, maxLatest)
+	where := shown(u)
+	body, err := s.get(ctx, u, 0, maxLatest)
 	if err != nil {
 		return nil, err
 	}
@@ -116,23 +125,19 @@ func (s *Source) latest(ctx context.Context, u *url.URL) (*distribution.LatestDo
 func (s *Source) download(ctx context.Context, latest *url.URL, doc *distribution.LatestDocument) (*file, error) {
 	u := *latest
 	u.Path, u.RawPath = path.Join(path.Dir(u.Path), doc.Path), ""
-	where := u.Redacted()
-	body, err := s.get(ctx, &u, maxArchive)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
+	where := shown(&u)
 	if err := os.MkdirAll(s.Cache, 0o700); err != nil {
 		return nil, fmt.Errorf("making the cache of vulnerability databases: %w", err)
 	}
+	s.sweep()
 	tmp, err := os.CreateTemp(s.Cache, "download-")
 	if err != nil {
 		return nil, fmt.Errorf("making the cache of vulnerability databases: %w", err)
 	}
 	defer func() { _, _ = tmp.Close(), os.Remove(tmp.Name()) }()
 	h := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(tmp, h), s.watched("vulnerability database", body, body.total)); err != nil {
-		return nil, refuse(Unreachable, where, "%w", err)
+	if err := s.receive(ctx, &u, tmp, h); err != nil {
+		return nil, err
 	}
 	sum := hex.EncodeToString(h.Sum(nil))
 	if "sha256:"+sum != doc.Checksum {
@@ -141,61 +146,147 @@ func (s *Source) download(ctx context.Context, latest *url.URL, doc *distributio
 	return s.unpacked(ctx, tmp.Name(), sum, where, "server")
 }
 
-// response is a body that ends with an error when it is too large or falls silent.
+// receive writes what an address serves to a file and a hash. A download that is cut off goes
+// on where it ended, or begins again where the server cannot do that.
+func (s *Source) receive(ctx context.Context, u *url.URL, to *os.File, h hash.Hash) error {
+	var done int64
+	for try := 1; ; try++ {
+		body, err := s.get(ctx, u, done, maxArchive)
+		if err != nil {
+			return err
+		}
+		if body.from != done {
+			if _, err := to.Seek(0, io.SeekStart); err != nil {
+				return fmt.Errorf("keeping a vulnerability database: %w", err)
+			}
+			if err := to.Truncate(0); err != nil {
+				return fmt.Errorf("keeping a vulnerability database: %w", err)
+			}
+			h.Reset()
+			done = 0
+		}
+		keep := &keeper{w: io.MultiWriter(to, h)}
+		n, err := io.Copy(keep, s.watched("vulnerability database", done, body, body.total))
+		done += n
+		_ = body.Close() // all that was wanted of it is known
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case keep.err != nil:
+			return fmt.Errorf("keeping a vulnerability database: %w", keep.err)
+		case errors.Is(err, errTooLarge):
+			return refuse(Refused, shown(u), "%w", err)
+		case try == maxTries:
+			return refuse(Unreachable, shown(u), "after %d bytes: %w", done, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(try) * 200 * time.Millisecond):
+		}
+	}
+}
+
+// keeper remembers whether it was the disk that failed, and not the network.
+type keeper struct {
+	w   io.Writer
+	err error
+}
+
+func (k *keeper) Write(p []byte) (int, error) {
+	n, err := k.w.Write(p)
+	k.err = err
+	return n, err
+}
+
+// response is a body that ends with an error when it is too large or the server falls silent.
 type response struct {
 	io.ReadCloser
-	total  int64
-	left   int64
-	cancel context.CancelFunc
+	ctx    context.Context // of the request: it knows why it ended
+	cancel context.CancelCauseFunc
 	timer  *time.Timer
+	quiet  time.Duration
+	from   int64 // the first byte's place in the file
+	total  int64 // bytes of the file; -1: not said
+	left   int64
 }
 
 func (r *response) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
-	r.timer.Reset(silence)
+	r.timer.Reset(r.quiet)
 	if r.left -= int64(n); r.left < 0 {
-		return 0, errors.New("it is larger than it may be")
+		return 0, errTooLarge
 	}
-	return n, err
+	return n, why(r.ctx, err)
 }
 
 func (r *response) Close() error {
 	r.timer.Stop()
-	r.cancel()
+	r.cancel(nil)
 	return r.ReadCloser.Close()
 }
 
-func (s *Source) get(ctx context.Context, u *url.URL, most int64) (*response, error) {
+// why is what ended a request, without the address, which may hold a secret.
+func why(ctx context.Context, err error) error {
+	if err != nil && context.Cause(ctx) == errSilent {
+		return errSilent
+	}
+	var at *url.Error
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+// get asks for a file of at most so many bytes, from one of its bytes on.
+func (s *Source) get(ctx context.Context, u *url.URL, from, most int64) (*response, error) {
 	client, err := s.client()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	timer := time.AfterFunc(silence, cancel)
+	ctx, cancel := context.WithCancelCause(ctx)
+	quiet := cmp.Or(s.silence, silence)
+	timer := time.AfterFunc(quiet, func() { cancel(errSilent) })
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		cancel()
-		return nil, refuse(Refused, u.Redacted(), "it is no address")
+		cancel(nil)
+		return nil, refuse(Refused, shown(u), "it is no address")
+	}
+	if from > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		cancel()
+		defer cancel(nil)
 		var redirected *DatabaseError
 		if errors.As(err, &redirected) {
 			return nil, redirected
 		}
-		return nil, refuse(Unreachable, u.Redacted(), "%w", err)
+		return nil, refuse(Unreachable, shown(u), "%w", why(ctx, err))
 	}
-	r := &response{ReadCloser: resp.Body, total: resp.ContentLength, left: most, cancel: cancel, timer: timer}
+	r := &response{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, timer: timer, quiet: quiet, total: resp.ContentLength, left: most}
 	switch {
+	case resp.StatusCode == http.StatusPartialContent && from > 0 && strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", from)):
+		r.from, r.left = from, most-from
+		if r.total >= 0 {
+			r.total += from
+		}
 	case resp.StatusCode != http.StatusOK:
 		_ = r.Close() // nothing of it is used
-		return nil, refuse(Unreachable, u.Redacted(), "the server answers %s", resp.Status)
-	case resp.ContentLength > most:
+		return nil, refuse(Unreachable, shown(u), "the server answers %s", resp.Status)
+	}
+	if r.total > most {
 		_ = r.Close() // nothing of it is used
-		return nil, refuse(Refused, u.Redacted(), "it has %d bytes; at most %d are taken", resp.ContentLength, most)
+		return nil, refuse(Refused, shown(u), "it has %d bytes; at most %d are taken", r.total, most)
 	}
 	return r, nil
+}
+
+// shown is an address without what may be a secret in it: name, password and query.
+func shown(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 func (s *Source) client() (*http.Client, error) {
@@ -219,7 +310,7 @@ func (s *Source) client() (*http.Client, error) {
 	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		switch {
 		case !safe(req.URL):
-			return refuse(Refused, req.URL.Redacted(), "a redirect leads away from https")
+			return refuse(Refused, shown(req.URL), "a redirect leads away from https")
 		case len(via) > 5:
 			return errors.New("more than five redirects")
 		}
@@ -227,12 +318,12 @@ func (s *Source) client() (*http.Client, error) {
 	}}, nil
 }
 
-// watched tells the progress of what is read.
-func (s *Source) watched(what string, r io.Reader, total int64) io.Reader {
+// watched tells the progress of what is read, of which some is there already.
+func (s *Source) watched(what string, done int64, r io.Reader, total int64) io.Reader {
 	if s.Progress == nil {
 		return r
 	}
-	return &watcher{r: r, tell: func(done int64) { s.Progress(what, done, total) }}
+	return &watcher{r: r, done: done, tell: func(done int64) { s.Progress(what, done, total) }}
 }
 
 type watcher struct {

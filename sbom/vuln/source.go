@@ -27,6 +27,8 @@ type Source struct {
 	MaxAge   time.Duration // zero: DefaultMaxAge
 	Now      time.Time
 	Progress func(what string, done, total int64) // may be nil
+
+	silence time.Duration // how long a server may say nothing; zero: a minute
 }
 
 // file is a database on disk, before anybody has opened it.
@@ -93,13 +95,13 @@ func (s *Source) address() (*url.URL, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
-		return nil, refuse(Refused, text, "it is no address")
+		return nil, refuse(Refused, text[strings.LastIndexByte(text, '@')+1:], "it is no address")
 	}
 	if !strings.HasSuffix(u.Path, ".json") {
 		u = u.JoinPath("v6", distribution.LatestFileName)
 	}
 	if !safe(u) {
-		return nil, refuse(Refused, u.Redacted(), "databases come over https (http only from this machine itself): nobody signs them")
+		return nil, refuse(Refused, shown(u), "databases come over https (http only from this machine itself): nobody signs them")
 	}
 	return u, nil
 }

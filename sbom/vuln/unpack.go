@@ -12,7 +12,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -47,6 +46,7 @@ func (s *Source) held(archive, where string) (*file, error) {
 	if err := readJSON(filepath.Join(s.dir(archive), "forge.json"), &have); err != nil {
 		return nil, err
 	}
+	_ = os.Chtimes(s.dir(archive), time.Time{}, time.Now()) // for sweep; a cache that cannot be written serves, too
 	return &file{path: filepath.Join(s.dir(archive), v6.VulnerabilityDBFileName), where: where, from: "server", sha256: have.SHA256, digest: "sha256:" + archive}, nil
 }
 
@@ -60,7 +60,7 @@ func (s *Source) unpacked(ctx context.Context, archive, sum, where, from string)
 	if err := os.MkdirAll(sets, 0o700); err != nil {
 		return nil, fmt.Errorf("making the cache of vulnerability databases: %w", err)
 	}
-	sweep(sets)
+	s.sweep()
 	tmp, err := os.MkdirTemp(sets, "unpacking-")
 	if err != nil {
 		return nil, fmt.Errorf("making the cache of vulnerability databases: %w", err)
@@ -96,23 +96,14 @@ func (s *Source) unpacked(ctx context.Context, archive, sum, where, from string)
 	return f, nil
 }
 
-// sweep removes what was abandoned, and databases that nobody opened for long.
-func sweep(sets string) {
-	entries, err := os.ReadDir(sets)
-	if err != nil {
-		return // then there is nothing to remove
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil {
-			continue
-		}
-		keep := 14 * 24 * time.Hour
-		if strings.HasPrefix(e.Name(), "unpacking-") {
-			keep = 24 * time.Hour
-		}
-		if time.Since(info.ModTime()) > keep {
-			_ = os.RemoveAll(filepath.Join(sets, e.Name())) // it is tried again next time
+// sweep removes what was abandoned, and databases that nobody has opened for long.
+func (s *Source) sweep() {
+	for pattern, keep := range map[string]time.Duration{"download-*": 24 * time.Hour, "sets/unpacking-*": 24 * time.Hour, "sets/[0-9a-f]*": 14 * 24 * time.Hour} {
+		found, _ := filepath.Glob(filepath.Join(s.Cache, pattern)) // the patterns are good
+		for _, path := range found {
+			if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > keep {
+				_ = os.RemoveAll(path) // it is tried again next time
+			}
 		}
 	}
 }
@@ -128,7 +119,7 @@ func (s *Source) extract(ctx context.Context, archive, to, where string) error {
 	if err != nil {
 		return refuse(Damaged, where, "%w", err)
 	}
-	plain, done, err := inflate(s.watched("unpacking the vulnerability database", &cancelable{ctx, in}, info.Size()))
+	plain, done, err := inflate(s.watched("unpacking the vulnerability database", 0, &cancelable{ctx, in}, info.Size()))
 	if err != nil {
 		return refuse(Damaged, where, "%w", err)
 	}

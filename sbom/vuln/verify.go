@@ -110,7 +110,7 @@ func (s *Source) hash(ctx context.Context, path string, also hash.Hash) (string,
 	if also != nil {
 		w = io.MultiWriter(h, also)
 	}
-	if _, err := io.CopyBuffer(w, s.watched("checking the vulnerability database", &cancelable{ctx, f}, info.Size()), make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(w, s.watched("checking the vulnerability database", 0, &cancelable{ctx, f}, info.Size()), make([]byte, 1<<20)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
