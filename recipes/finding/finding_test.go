@@ -117,7 +117,7 @@ func TestWorstComesFirstWhateverTheOrder(t *testing.T) {
 	}
 }
 
-func TestAWaiverIsNarrow(t *testing.T) {
+func TestAWaiverIsNarrow(t *testing.T) { // VDB-02
 	if p := waiver(nil).Check(true); p != nil {
 		t.Errorf("a good waiver is refused: %v", p)
 	}
@@ -177,7 +177,7 @@ func TestPackagesAreTheSameByWhatTheirPURLMeans(t *testing.T) {
 	}
 }
 
-func TestSeveritiesAreReadInEachCase(t *testing.T) {
+func TestSeveritiesAreReadInEachCase(t *testing.T) { // VDB-02
 	for text, want := range map[string]Severity{"HIGH": High, "cRiTiCaL": Critical, " medium ": Medium, "": Unknown, "Unknown": Unknown, "moderate": Medium, "important": High, "Unimportant": Negligible} {
 		if got, err := ParseSeverity(text); err != nil || got != want {
 			t.Errorf("%q: %v, %v", text, got, err)

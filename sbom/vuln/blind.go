@@ -22,7 +22,7 @@ var distributed = []string{"deb", "rpm", "apk", "alpm", "portage"}
 // blind lists what a search would say nothing about, and refuses a database that would say
 // nothing about all of it. Grype finds nothing there and reports no error
 // (github.com/anchore/grype issues 383, 684, 918, 1446).
-func (db *Database) blind(list []pkg.Package, context pkg.Context, cpes bool) (out []finding.Unjudged, old []finding.Finding, err error) {
+func (db *Database) blind(list []pkg.Package, cpes bool) (out []finding.Unjudged, old []finding.Finding, err error) {
 	distros := map[string]*distro.Distro{}
 	without, python := 0, false
 	for _, p := range list {
@@ -38,8 +38,8 @@ func (db *Database) blind(list []pkg.Package, context pkg.Context, cpes bool) (o
 			out = append(out, finding.Unjudged{Package: p.Name, Version: p.Version, Type: string(p.Type), Why: why})
 		}
 	}
-	if without > 0 || context.DistroDetectionFailed {
-		out = append(out, finding.Unjudged{Fails: true, Why: fmt.Sprintf("%d packages of a distribution cannot be looked up: /etc/os-release does not say which it is", without)})
+	if without > 0 {
+		out = append(out, finding.Unjudged{Fails: true, Why: fmt.Sprintf("packages of a distribution (%d) cannot be looked up: /etc/os-release does not say which it is", without)})
 	}
 	for _, key := range sortedKeys(distros) {
 		found, err := db.unmaintained(distros[key])

@@ -34,7 +34,7 @@ func (db *Database) Scan(ctx context.Context, p *Packages) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Packages: len(list) - len(added)}
-	if r.Unjudged, r.Findings, err = db.blind(list, p.context, len(added) > 0); err != nil {
+	if r.Unjudged, r.Findings, err = db.blind(list, len(added) > 0); err != nil {
 		return nil, err
 	}
 	if d := p.context.Distro; d != nil {

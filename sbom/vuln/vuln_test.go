@@ -153,29 +153,31 @@ func TestVulnerableVersionsAreFoundAndFixedOnesAreNot(t *testing.T) {
 		packages []component
 		want     []string
 	}{
-		"torch with a local version":         {[]component{python("torch", "2.5.1+cu124")}, []string{"GHSA-53q9-r3pm-6pq6", "GHSA-63cw-57p8-fm3p", "GHSA-887c-mr87-cxwp"}},
-		"torch, a nightly of the fix":        {[]component{python("torch", "2.6.0.dev20250101")}, []string{"GHSA-53q9-r3pm-6pq6", "GHSA-63cw-57p8-fm3p", "GHSA-887c-mr87-cxwp"}},
-		"torch, built from source":           {[]component{python("torch", "2.6.0a0+gitabcdef0")}, []string{"GHSA-53q9-r3pm-6pq6", "GHSA-63cw-57p8-fm3p", "GHSA-887c-mr87-cxwp"}},
-		"torch in another case":              {[]component{python("Torch", "2.5.0")}, []string{"GHSA-53q9-r3pm-6pq6", "GHSA-63cw-57p8-fm3p", "GHSA-887c-mr87-cxwp"}},
-		"torch 2.6.0":                        {[]component{python("torch", "2.6.0+cu124")}, []string{"GHSA-63cw-57p8-fm3p", "GHSA-887c-mr87-cxwp"}},
-		"torch 2.9.1":                        {[]component{python("torch", "2.9.1+cu128")}, []string{"GHSA-63cw-57p8-fm3p"}},
-		"torch 2.10.0, a candidate":          {[]component{python("torch", "2.10.0rc1")}, []string{"GHSA-63cw-57p8-fm3p"}},
-		"torch 2.10.0":                       {[]component{python("torch", "2.10.0+cu128")}, []string{}},
-		"torch 2.15.0":                       {[]component{python("torch", "2.15.0")}, []string{}},
-		"another package called nearly so":   {[]component{python("torchvision", "0.20.1")}, []string{}},
-		"a name with other separators":       {[]component{python("Acme.Kernels", "1.0")}, []string{"GHSA-2222-9999-qqqq", "GHSA-4444-9999-qqqq"}},
-		"libssl3 through its source":         {[]component{system("12"), deb("libssl3", "3.0.15-1~deb12u1", "12", "openssl")}, []string{"CVE-2025-9230"}},
-		"libssl3, fixed":                     {[]component{system("12"), deb("libssl3", "3.0.17-1~deb12u3", "12", "openssl")}, []string{}},
-		"libssl3 of another release":         {[]component{system("13"), deb("libssl3t64", "3.5.1-1", "13", "openssl")}, []string{"CVE-2025-9230"}},
-		"libssl3 of another release, fixed":  {[]component{system("13"), deb("libssl3t64", "3.5.1-1+deb13u1", "13", "openssl")}, []string{}},
-		"an unfixed one":                     {[]component{system("13"), deb("libexpat1", "2.7.1-2", "13", "expat")}, []string{"CVE-2099-1001"}},
-		"one that will not be fixed":         {[]component{system("12"), deb("libexpat1", "2.5.0-1", "12", "expat")}, []string{"CVE-2099-1002"}},
-		"the same of a release without it":   {[]component{system("13"), deb("zlib1g", "1:1.3.dfsg+really1.3.1-1+b1", "13", "zlib")}, []string{}},
-		"the CUDA toolkit by NVD":            {[]component{python("nvidia-cuda-runtime-cu12", "12.8.90")}, []string{"CVE-2099-2001"}},
-		"the CUDA toolkit of a later number": {[]component{python("nvidia-cuda-runtime-cu12", "12.9.79")}, []string{}},
-		"the CUDA toolkit, CUDA 13":          {[]component{python("nvidia-cuda-runtime", "13.2.86")}, []string{}},
-		"cuDNN by NVD":                       {[]component{python("nvidia-cudnn-cu12", "9.1.0.70")}, []string{"CVE-2099-2002"}},
-		"cuDNN, fixed":                       {[]component{python("nvidia-cudnn-cu12", "9.10.2.21")}, []string{}},
+		"torch with a local version":          {[]component{python("torch", "2.5.1+cu124")}, []string{"GHSA-53q9-r3pm-6pq6", "GHSA-63cw-57p8-fm3p", "GHSA-887c-mr87-cxwp"}},
+		"torch, a nightly of the fix":         {[]component{python("torch", "2.6.0.dev20250101")}, []string{"GHSA-53q9-r3pm-6pq6", "GHSA-63cw-57p8-fm3p", "GHSA-887c-mr87-cxwp"}},
+		"torch, built from source":            {[]component{python("torch", "2.6.0a0+gitabcdef0")}, []string{"GHSA-53q9-r3pm-6pq6", "GHSA-63cw-57p8-fm3p", "GHSA-887c-mr87-cxwp"}},
+		"torch in another case":               {[]component{python("Torch", "2.5.0")}, []string{"GHSA-53q9-r3pm-6pq6", "GHSA-63cw-57p8-fm3p", "GHSA-887c-mr87-cxwp"}},
+		"torch 2.6.0":                         {[]component{python("torch", "2.6.0+cu124")}, []string{"GHSA-63cw-57p8-fm3p", "GHSA-887c-mr87-cxwp"}},
+		"torch 2.9.1":                         {[]component{python("torch", "2.9.1+cu128")}, []string{"GHSA-63cw-57p8-fm3p"}},
+		"torch 2.10.0, a candidate":           {[]component{python("torch", "2.10.0rc1")}, []string{"GHSA-63cw-57p8-fm3p"}},
+		"torch 2.10.0":                        {[]component{python("torch", "2.10.0+cu128")}, []string{}},
+		"torch 2.15.0":                        {[]component{python("torch", "2.15.0")}, []string{}},
+		"another package called nearly so":    {[]component{python("torchvision", "0.20.1")}, []string{}},
+		"a name with other separators":        {[]component{python("Acme.Kernels", "1.0")}, []string{"GHSA-2222-9999-qqqq", "GHSA-4444-9999-qqqq"}},
+		"libssl3 through its source":          {[]component{system("12"), deb("libssl3", "3.0.15-1~deb12u1", "12", "openssl")}, []string{"CVE-2025-9230"}},
+		"libssl3, fixed":                      {[]component{system("12"), deb("libssl3", "3.0.17-1~deb12u3", "12", "openssl")}, []string{}},
+		"libssl3 of another release":          {[]component{system("13"), deb("libssl3t64", "3.5.1-1", "13", "openssl")}, []string{"CVE-2025-9230"}},
+		"libssl3 of another release, fixed":   {[]component{system("13"), deb("libssl3t64", "3.5.1-1+deb13u1", "13", "openssl")}, []string{}},
+		"an unfixed one":                      {[]component{system("13"), deb("libexpat1", "2.7.1-2", "13", "expat")}, []string{"CVE-2099-1001"}},
+		"one that will not be fixed":          {[]component{system("12"), deb("libexpat1", "2.5.0-1", "12", "expat")}, []string{"CVE-2099-1002"}},
+		"the same of a release without it":    {[]component{system("13"), deb("zlib1g", "1:1.3.dfsg+really1.3.1-1+b1", "13", "zlib")}, []string{}},
+		"the CUDA toolkit by NVD":             {[]component{python("nvidia-cuda-runtime-cu12", "12.8.90")}, []string{"CVE-2099-2001"}},
+		"the CUDA toolkit of a later number":  {[]component{python("nvidia-cuda-runtime-cu12", "12.9.79")}, []string{}},
+		"the CUDA toolkit, CUDA 13":           {[]component{python("nvidia-cuda-runtime", "13.2.86")}, []string{}},
+		"the CUDA toolkit in NVD's own shape": {[]component{python("nvidia-cuda-runtime-cu12", "12.1.105")}, []string{"CVE-2024-0072", "CVE-2099-2001"}},
+		"cuDNN by NVD":                        {[]component{python("nvidia-cudnn-cu12", "9.1.0.70")}, []string{"CVE-2099-2002"}},
+		"NVIDIA's packages for Debian":        {[]component{system("12"), deb("cuda-cudart-12-4", "12.4.127-1", "12", "cuda"), deb("libcudnn9-cuda-12", "9.1.0.70-1", "12", "cudnn")}, []string{"CVE-2099-2001", "CVE-2099-2002"}},
+		"cuDNN, fixed":                        {[]component{python("nvidia-cudnn-cu12", "9.10.2.21")}, []string{}},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -268,7 +270,7 @@ func TestWhatCannotBeLookedUpIsSaid(t *testing.T) {
 	}
 	slices.Sort(why)
 	want := []string{
-		": 1 packages of a distribution cannot be looked up: /etc/os-release does not say which it is (true)",
+		": packages of a distribution (1) cannot be looked up: /etc/os-release does not say which it is (true)",
 		"numpy: it has no version (false)",
 		`torch: its version "not a version" cannot be compared (false)`,
 	}
@@ -297,7 +299,7 @@ func TestADistributionThatIsOverIsAFinding(t *testing.T) {
 	}
 }
 
-func TestADatabaseWithoutWhatTheImageNeedsIsAnError(t *testing.T) {
+func TestADatabaseWithoutWhatTheImageNeedsIsAnError(t *testing.T) { // VDB-01
 	rows := map[string]struct {
 		change   func(*advisories.Records)
 		packages []component
@@ -338,7 +340,7 @@ func TestTwoScansSayTheSame(t *testing.T) {
 	}
 }
 
-func TestNumbersThatAreNoneAreLeftOut(t *testing.T) {
+func TestNumbersThatAreNoneAreLeftOut(t *testing.T) { // VDB-02
 	cvss := func(score float64) vulnerability.Cvss {
 		return vulnerability.Cvss{Metrics: vulnerability.CvssMetrics{BaseScore: score}}
 	}

@@ -38,6 +38,7 @@ type Records struct {
 	NVD []struct {
 		ID, Product, Before, Summary string
 		Score                        float64
+		Running                      []string // operating systems on which it counts, as NVD lists most of NVIDIA's
 	}
 	Exploited []string
 	EPSS      map[string]float64

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -53,14 +52,20 @@ func (r *Records) providers(built time.Time) []source {
 	}
 	nvd := source{"nvd", "nvd/schema-1.0.0.json", 2, map[string]object{}}
 	for _, n := range r.NVD {
-		vendor, product, _ := strings.Cut(n.Product, ":")
+		nodes := []object{anyOf(object{"vulnerable": true, "criteria": cpe("a", n.Product, "*"), "versionEndExcluding": n.Before})}
+		var on []object
+		for _, system := range n.Running {
+			on = append(on, object{"vulnerable": false, "criteria": cpe("o", system, "-")})
+		}
+		if len(on) > 0 {
+			nodes = append(nodes, anyOf(on...))
+		}
 		nvd.records[n.ID] = object{"cve": object{
 			"id": n.ID, "published": "2026-01-01T00:00:00.000", "lastModified": "2026-01-01T00:00:00.000", "vulnStatus": "Analyzed",
 			"descriptions": []object{{"lang": "en", "value": n.Summary}}, "references": []object{},
 			"metrics": object{"cvssMetricV31": []object{{"source": "nvd@nist.gov", "type": "Primary", "cvssData": object{
 				"version": "3.1", "vectorString": "CVSS:3.1/AV:L/AC:L/PR:N/UI:R/S:U/C:H/I:H/A:H", "baseScore": n.Score, "baseSeverity": rating(n.Score)}}}},
-			"configurations": []object{{"nodes": []object{{"operator": "OR", "negate": false, "cpeMatch": []object{{"vulnerable": true,
-				"criteria": fmt.Sprintf("cpe:2.3:a:%s:%s:*:*:*:*:*:*:*:*", vendor, product), "versionEndExcluding": n.Before, "matchCriteriaId": "00000000-0000-0000-0000-000000000000"}}}}}},
+			"configurations": []object{{"operator": "AND", "nodes": nodes}},
 		}}
 	}
 	kev := source{"kev", "known-exploited/schema-1.0.0.json", 1, map[string]object{}}
@@ -77,6 +82,17 @@ func (r *Records) providers(built time.Time) []source {
 		eol.records["debian "+release] = object{"product": "debian", "name": release, "label": release, "eolFrom": end, "isEol": end < day}
 	}
 	return []source{debian, github, nvd, kev, epss, eol}
+}
+
+func cpe(part, product, version string) string {
+	return "cpe:2.3:" + part + ":" + product + ":" + version + ":*:*:*:*:*:*:*"
+}
+
+func anyOf(matches ...object) object {
+	for i, m := range matches {
+		m["matchCriteriaId"] = fmt.Sprintf("00000000-0000-0000-0000-%012d", i)
+	}
+	return object{"operator": "OR", "negate": false, "cpeMatch": matches}
 }
 
 // rating is CVSS 3.1's word for a base score. Source: its specification, table 14.
