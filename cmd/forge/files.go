@@ -19,18 +19,28 @@ type hinted struct {
 func (h hinted) Unwrap() error { return h.error }
 func (h hinted) Hint() string  { return h.hint }
 
+// openRegular opens a file that is no pipe, device or folder.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold it up
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = f.Close() // nothing of it was read
+		return nil, errors.Join(fmt.Errorf("%q is not a regular file", path), err)
+	}
+	return f, nil
+}
+
 // readUpTo reads a regular file, or standard input for -, of at most limit bytes.
 func readUpTo(path string, limit int64) ([]byte, error) {
 	var in io.Reader = os.Stdin
 	if path != "-" {
-		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold it up
+		f, err := openRegular(path)
 		if err != nil {
 			return nil, err
 		}
 		defer f.Close()
-		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-			return nil, errors.Join(errors.New("it is not a regular file"), err)
-		}
 		in = f
 	}
 	raw, err := io.ReadAll(io.LimitReader(in, limit+1))

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/forge-build/forge/builder"
@@ -74,9 +75,28 @@ func runSBOM(ctx context.Context, t *terminal, o sbomOptions, image string) erro
 	return nil
 }
 
-// listAny lists an image that lies anywhere. One of a registry or an archive is brought into
-// a folder that is removed again.
+// listAny lists an image that lies anywhere.
 func listAny(ctx context.Context, t *terminal, image, platform string) (*sbom.Inventory, error) {
+	b, err := fetchImage(ctx, t, image, platform)
+	if err != nil {
+		return nil, err
+	}
+	defer b.remove()
+	return listImage(ctx, b.layout, b.called)
+}
+
+// brought is one image that lies in a folder, wherever it was found.
+type brought struct {
+	layout string  // oci:DIR@sha256:…
+	spot   spot    // where it was found
+	named  v1.Hash // what its name leads to: the image, or the index that lists it
+	image  v1.Hash
+	called string // its name, where it does not lie in a folder of its own
+	remove func() // what was brought
+}
+
+// fetchImage finds an image. One of a registry or an archive is brought into a folder of its own.
+func fetchImage(ctx context.Context, t *terminal, image, platform string) (*brought, error) {
 	if isLayout(image) {
 		image = "oci:" + strings.TrimPrefix(image, "oci:")
 	}
@@ -84,42 +104,53 @@ func listAny(ctx context.Context, t *terminal, image, platform string) (*sbom.In
 	if err != nil {
 		return nil, err
 	}
+	if s.remote() && s.tag == "" && s.digest == "" {
+		return nil, usageError{fmt.Errorf("%q names no image: a tag or a digest is missing", image)}
+	}
 	c, err := newPusher(t)
 	if err != nil {
 		return nil, err
 	}
-	from, d, done, err := find(ctx, c, s)
+	from, named, done, err := find(ctx, c, s)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	if d, err = onePlatform(ctx, from, d, platform); err != nil {
+	d, err := onePlatform(ctx, from, named, platform)
+	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", image, err)
 	}
+	b := &brought{spot: s, named: named.Digest, image: d.Digest, remove: func() {}}
 	if s.dir != "" {
-		return listImage(ctx, "oci:"+s.dir+"@"+d.Digest.String(), "")
+		b.layout = "oci:" + s.dir + "@" + d.Digest.String()
+		return b, nil
 	}
-	dir, err := os.MkdirTemp("", "forge-sbom-*")
+	dir, err := os.MkdirTemp("", "forge-image-*")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) // a folder of ours
+	b.layout, b.remove = "oci:"+dir+"@"+d.Digest.String(), func() { _ = os.RemoveAll(dir) } // a folder of ours
+	if b.called = "image"; s.archive == "" {
+		b.called = s.repo.Name()
+	}
+	if err := save(ctx, c, from, d, dir); err != nil {
+		b.remove()
+		return nil, err
+	}
+	return b, nil
+}
+
+// save writes an image, without what is said about it, to a folder.
+func save(ctx context.Context, c *push.Client, from push.Place, d v1.Descriptor, dir string) error {
 	all, err := c.Bare(ctx, from, d)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	w, err := push.NewWriter(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := errors.Join(c.Save(ctx, from, all, w, ""), w.Close()); err != nil {
-		return nil, err
-	}
-	where := "image"
-	if s.archive == "" {
-		where = s.repo.Name()
-	}
-	return listImage(ctx, "oci:"+dir+"@"+d.Digest.String(), where)
+	return errors.Join(c.Save(ctx, from, all, w, ""), w.Close())
 }
 
 // listImage lists an image of a layout. Without a name it has that of its folder.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -27,6 +29,8 @@ type scanOptions struct {
 	failOn    string
 	onlyFixed bool
 	vex       []string
+	signed    vexOptions
+	platform  string
 	output    string
 	summary   string
 	database  databaseOptions
@@ -43,14 +47,18 @@ func newScan(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "scan IMAGE|SBOM",
 		Short: "Look an image up in a database of vulnerabilities, and judge what is found",
-		Long: `Scan looks up what is in an image: the folder of an OCI layout, a reference in a
-registry, or an SBOM of it (Syft's JSON, SPDX or CycloneDX). The report is the result;
---json makes it one document. It exits 3 when a finding, or an exception that has
-ended, fails the gate.
+		Long: `Scan looks up what is in an image: the folder of an OCI layout, an oci-archive, a
+reference in a registry, or an SBOM of it (Syft's JSON, SPDX or CycloneDX). The report
+is the result; --json makes it one document. It exits 3 when a finding, or an exception
+that has ended, fails the gate.
 
 What is tolerated is what --recipe says in its vulnerabilities block; flags come
 before it. Without either, findings of severity high or worse fail, an unknown
 severity counts as high, and nothing is waived.
+
+OpenVEX counts from files (--vex, the recipe's), and with --vex-attestations from what is
+attached to the image and signed by whom --key, --identity or --policy name. What nobody
+of them has signed is said, and changes nothing.
 
 The database is Grype's. It is fetched from where Grype itself fetches it, from a
 mirror, or it is an archive or a folder: --db, else FORGE_VULNERABILITY_DB, else
@@ -59,7 +67,8 @@ data for the image's distribution is an error; it is never "nothing found".`,
 		Example: `  forge scan dist/train
   forge scan --recipe recipe.hcl --image train dist/train
   forge scan --fail-on critical --only-fixed train.spdx.json
-  forge scan --db vulnerability-db.tar.zst --json dist/train > train.scan.json`,
+  forge scan --db vulnerability-db.tar.zst --json dist/train > train.scan.json
+  forge scan --vex-attestations --key vendor.pub registry.example/vendor/serve:2`,
 		Args: exactly("IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return runScan(c.Context(), t, o, args[0], c.Flags().Changed("only-fixed"))
@@ -72,6 +81,8 @@ data for the image's distribution is an error; it is never "nothing found".`,
 	f.StringVar(&o.failOn, "fail-on", "", "the severity from which findings fail: "+strings.Join(finding.Severities(), ", "))
 	f.BoolVar(&o.onlyFixed, "only-fixed", false, "findings without a fix do not fail, unless they are known to be exploited")
 	f.StringArrayVar(&o.vex, "vex", nil, "an OpenVEX document that counts besides the recipe's")
+	o.signed.flags(c)
+	f.StringVar(&o.platform, "platform", "linux/"+runtime.GOARCH, "which image of an index")
 	f.StringVar(&o.output, "output", "", "file for the verdict as JSON, besides the report")
 	addSummary(c, &o.summary)
 	o.database.flags(c)
@@ -106,19 +117,15 @@ func (e *gateError) Error() string {
 // Hint is what to try.
 func (e *gateError) Hint() string { return e.hint }
 
-// tolerance is what is tolerated, by a recipe or by flags.
-type tolerance struct {
-	recipes.Vulnerabilities
-	dir     string   // of the recipe
-	vex     []string // files besides the recipe's
-	subject vex.Subject
-}
-
 func runScan(ctx context.Context, t *terminal, o scanOptions, image string, onlyFixedGiven bool) error {
 	if err := checkSummary(o.summary); err != nil {
 		return err
 	}
 	tol, err := o.tolerance(onlyFixedGiven)
+	if err != nil {
+		return err
+	}
+	signed, err := o.signed.reader(t)
 	if err != nil {
 		return err
 	}
@@ -130,11 +137,10 @@ func runScan(ctx context.Context, t *terminal, o scanOptions, image string, only
 		return err
 	}
 	defer db.Close()
-	packages, digest, err := packagesOf(ctx, image)
+	packages, err := o.packages(ctx, t, image, signed, tol)
 	if err != nil {
 		return err
 	}
-	tol.subject.Digest = digest
 	doc, err := lookUp(ctx, db, packages, image, tol)
 	if err != nil {
 		return err
@@ -149,49 +155,8 @@ func runScan(ctx context.Context, t *terminal, o scanOptions, image string, only
 	} else {
 		t.verdict(doc)
 	}
-	err = errors.Join(err, summarize(t, o.summary, besideLayout(strings.TrimSuffix(image, ".json")), func(w io.Writer) error { return report.WriteScanMarkdown(w, doc) }))
+	err = errors.Join(err, summarize(t, o.summary, besideScanned(image), func(w io.Writer) error { return report.WriteScanMarkdown(w, doc) }))
 	return errors.Join(err, gate(doc))
-}
-
-// tolerance reads the recipe, if there is one, and the flags, which come before it.
-func (o *scanOptions) tolerance(onlyFixedGiven bool) (*tolerance, error) {
-	tol := &tolerance{vex: o.vex}
-	if o.recipe != "" {
-		file, err := loadRecipe(o.recipe, o.vars)
-		if err != nil {
-			return nil, err
-		}
-		images, err := chosen(file, o.image)
-		if err != nil {
-			return nil, err
-		}
-		if len(images) != 1 {
-			return nil, usageError{fmt.Errorf("%q has %d images; choose one with --image", o.recipe, len(images))}
-		}
-		tol = toleranceOf(file, images[0])
-		tol.vex = o.vex
-	} else if o.image != "" || len(o.vars) > 0 {
-		return nil, usageError{errors.New("--image and --var say which part of a recipe counts; --recipe is missing")}
-	}
-	if o.failOn != "" {
-		var err error
-		if tol.Limits.FailOn, err = finding.ParseLimit(o.failOn); err != nil {
-			return nil, usageError{fmt.Errorf("--fail-on: %w", err)}
-		}
-	}
-	if onlyFixedGiven {
-		tol.Limits.OnlyFixed = o.onlyFixed
-	}
-	return tol, nil
-}
-
-// toleranceOf is what a recipe tolerates in an image.
-func toleranceOf(file *recipes.File, im *recipes.Image) *tolerance {
-	tol := &tolerance{dir: file.Dir, subject: vex.Subject{Repository: im.Repository}}
-	if im.Vulnerabilities != nil {
-		tol.Vulnerabilities = *im.Vulnerabilities
-	}
-	return tol
 }
 
 // openDatabase opens the database that the flags, the environment or the settings name.
@@ -222,29 +187,72 @@ func databaseSource(o databaseOptions) (vuln.Source, error) {
 		return vuln.Source{}, err
 	}
 	return vuln.Source{From: or(o.from, or(os.Getenv("FORGE_VULNERABILITY_DB"), own.VulnerabilityDB)), Cache: filepath.Join(cache, "vulnerabilities"),
-		CAFile: own.CAFile, MaxAge: o.maxAge, Now: time.Now()}, nil
+		CAFile: or(os.Getenv("FORGE_CA_FILE"), own.CAFile), MaxAge: o.maxAge, Now: time.Now()}, nil
 }
 
-// packagesOf is what is in an image, or what an SBOM says of one; digest is the image's.
-func packagesOf(ctx context.Context, image string) (p *vuln.Packages, digest string, err error) {
-	if info, err := os.Stat(image); err != nil || info.IsDir() {
-		inv, err := listImage(ctx, image, "")
-		if err != nil {
-			return nil, "", err
-		}
-		p, err = vuln.Of(inv)
-		return p, inv.Subject.Digest, err
+// packages are what is in an image, or what an SBOM says of one, and tol learns which image
+// that is and what is said about it.
+func (o *scanOptions) packages(ctx context.Context, t *terminal, image string, signed *signedVEX, tol *tolerance) (*vuln.Packages, error) {
+	if len(o.signed.repositories) > 0 {
+		tol.subject.Repository = o.signed.repositories[0]
 	}
-	f, err := os.Open(image)
+	if isFile(image) {
+		if signed != nil {
+			return nil, usageError{fmt.Errorf("--vex-attestations: nothing is attached to the file %q; name the image", image)}
+		}
+		p, err := readPackages(image)
+		if err == nil {
+			tol.subject.Digest = p.Digest()
+		}
+		return p, err
+	}
+	b, err := fetchImage(ctx, t, image, o.platform)
 	if err != nil {
-		return nil, "", fmt.Errorf("reading an SBOM: %w", err)
+		return nil, err
+	}
+	defer b.remove()
+	tol.subject.Digest = b.image.String()
+	if tol.subject.Repository == "" && b.spot.remote() {
+		tol.subject.Repository = b.spot.repo.Name()
+	}
+	if signed != nil {
+		if tol.signed, err = signed.read(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	inv, err := listImage(ctx, b.layout, b.called)
+	if err != nil {
+		return nil, err
+	}
+	return vuln.Of(inv)
+}
+
+// isFile tells whether a name is a file's, there or not, and no image's.
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && !info.IsDir() || err != nil && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".json"))
+}
+
+// readPackages reads an SBOM.
+func readPackages(path string) (*vuln.Packages, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading an SBOM: %w", err)
 	}
 	defer f.Close()
-	p, err = vuln.Read(f)
+	p, err := vuln.Read(f)
 	if err != nil {
-		return nil, "", fmt.Errorf("%q: %w", image, err)
+		return nil, fmt.Errorf("%q: %w", path, err)
 	}
-	return p, p.Digest(), nil
+	return p, nil
+}
+
+// besideScanned is where the summary of a scan is: beside the file or folder, else here.
+func besideScanned(image string) siblings {
+	if s, err := readSpot(image); err == nil && s.remote() && !isLayout(image) {
+		return siblings(path.Base(s.repo.RepositoryStr()))
+	}
+	return besideLayout(strings.TrimSuffix(strings.TrimPrefix(image, "oci-archive:"), ".json"))
 }
 
 // lookUp looks packages up, and says what is to be made of it.
@@ -260,43 +268,6 @@ func lookUp(ctx context.Context, db *vuln.Database, p *vuln.Packages, image stri
 	now, facts := time.Now().UTC().Truncate(time.Second), db.Facts()
 	return &finding.Document{Version: finding.Format, Image: image, Digest: tol.subject.Digest, Distro: r.Distro, Packages: r.Packages, Database: &facts, Judged: now,
 		Verdict: finding.Judge(finding.Case{Findings: r.Findings, Limits: tol.Limits, Waivers: tol.Waivers, Statements: statements, Unjudged: r.Unjudged, Now: now})}, nil
-}
-
-// statements reads the VEX documents that count. The recipe's lie in its folder.
-func (tol *tolerance) statements() ([]finding.Statement, error) {
-	var out []finding.Statement
-	read := func(f *os.File, err error, name string) error {
-		if err != nil {
-			return &vex.Error{Name: name, Reason: err.Error()}
-		}
-		defer f.Close()
-		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-			return &vex.Error{Name: name, Reason: "it is no regular file"}
-		}
-		some, err := vex.Read(f, name, tol.VEXAuthors, tol.subject)
-		out = append(out, some...)
-		return err
-	}
-	if len(tol.VEX) > 0 {
-		root, err := os.OpenRoot(tol.dir)
-		if err != nil {
-			return nil, fmt.Errorf("reading VEX: %w", err)
-		}
-		defer root.Close()
-		for _, name := range tol.VEX {
-			f, err := root.Open(name)
-			if err := read(f, err, name); err != nil {
-				return nil, err
-			}
-		}
-	}
-	for _, name := range tol.vex {
-		f, err := os.Open(name)
-		if err := read(f, err, filepath.Base(name)); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }
 
 // gate is an error when the verdict is that the gate is not passed.

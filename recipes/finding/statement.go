@@ -6,26 +6,28 @@ import (
 	"strings"
 )
 
-// Statement is what a VEX document says of one vulnerability in one package. Only a status
+// Statement is what a VEX document says of one vulnerability in one product. Only a status
 // that its author has justified takes a finding out of the count.
 type Statement struct {
 	ID            string   `json:"id"`
 	Aliases       []string `json:"aliases,omitempty"`
-	Product       string   `json:"product"` // a package's purl
+	Product       string   `json:"product"` // a purl: a package's, or the image's
 	Status        string   `json:"status"`  // not_affected, affected, fixed, under_investigation
 	Justification string   `json:"justification,omitempty"`
 	Impact        string   `json:"impact,omitempty"`
 	Author        string   `json:"author,omitempty"`
-	Document      string   `json:"document,omitempty"` // the document's id or file
+	Document      string   `json:"document,omitempty"` // the document's file, or what it was signed in
+	Image         bool     `json:"-"`                  // the product is the image itself: each of its packages
 }
 
 // Clears tells whether the statement says that there is nothing to do.
 func (s Statement) Clears() bool { return s.Status == "not_affected" || s.Status == "fixed" }
 
 // Covers tells whether the statement is about this vulnerability, under whichever of its
-// names, in exactly this package. A product without a version means each version.
+// names, in exactly this package, or in the image as a whole. A product without a version
+// means each version.
 func (s Statement) Covers(f *Finding) bool {
-	if f.Kind != Vulnerability || f.PURL == "" || !samePackage(s.Product, f.PURL) {
+	if f.Kind != Vulnerability || !s.Image && (f.PURL == "" || !samePackage(s.Product, f.PURL)) {
 		return false
 	}
 	return f.Named(s.ID) || slices.ContainsFunc(s.Aliases, f.Named)

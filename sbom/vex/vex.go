@@ -3,8 +3,8 @@ package vex
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,11 +15,12 @@ import (
 	"github.com/forge-build/forge/recipes/finding"
 )
 
-// Bounds of a VEX document.
+// MaxBytes is the largest VEX document that is read.
+const MaxBytes = 16 << 20
+
 const (
-	maxBytes      = 16 << 20 // bytes
-	maxStatements = 10_000   // with one product each
-	maxImpact     = 4096     // bytes of prose that are kept
+	maxStatements = 10_000 // of all documents, with one product each
+	maxImpact     = 4096   // bytes of prose that are kept
 )
 
 // Error is a document that cannot be used.
@@ -35,65 +36,101 @@ type Subject struct {
 	Digest     string // of the manifest, "sha256:…"; may be empty
 }
 
-// Read reads an OpenVEX document. Of statements about the same vulnerability in the same
-// package the latest counts. authors are those whose documents count; with none, each who is
-// named does. What is wrong is a *Error.
+// Documents are what OpenVEX documents say about one image. Of the statements of one author
+// about the same vulnerability in the same package the latest counts, in whichever of the
+// author's documents it stands; of one who has signed, those are the documents that the same
+// signer vouches for.
 // Source: github.com/openvex/spec, OPENVEX-SPEC.md, version 0.2.0.
-func Read(r io.Reader, name string, authors []string, s Subject) ([]finding.Statement, error) {
-	wrong := func(format string, args ...any) error {
-		return &Error{Name: name, Reason: fmt.Sprintf(format, args...)}
-	}
-	raw, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+type Documents struct {
+	Subject Subject
+	Authors []string // whose documents count; none: those of each who is named
+
+	said []dated
+	at   map[string]int
+}
+
+// dated is a statement, when it was made, and where.
+type dated struct {
+	finding.Statement
+	made time.Time
+}
+
+// Add reads a document. signer is who vouches for it, "" where nobody does. What is wrong is a
+// *Error, and then nothing of the document counts.
+func (d *Documents) Add(raw []byte, name, signer string) error {
+	said, err := d.read(raw, name)
 	if err != nil {
-		return nil, fmt.Errorf("reading VEX %q: %w", name, err)
+		return &Error{Name: name, Reason: err.Error()}
 	}
-	if len(raw) > maxBytes {
-		return nil, wrong("it has more than %d bytes", maxBytes)
+	if len(d.said)+len(said) > maxStatements {
+		return &Error{Name: name, Reason: fmt.Sprintf("it brings more than %d statements together", maxStatements)}
+	}
+	if d.at == nil {
+		d.at = map[string]int{}
+	}
+	for _, x := range said {
+		key := strings.Join([]string{signer, x.Author, strings.ToUpper(x.ID), x.Product}, "\n")
+		n, ok := d.at[key]
+		switch {
+		case ok && (x.made.After(d.said[n].made) || x.made.Equal(d.said[n].made) && d.said[n].Document == name):
+			d.said[n] = x
+		case ok && x.made.Before(d.said[n].made):
+		default: // the first of its kind, or of the same moment in another document: both count
+			d.at[key] = len(d.said)
+			d.said = append(d.said, x)
+		}
+	}
+	return nil
+}
+
+// Statements are those that count.
+func (d *Documents) Statements() []finding.Statement {
+	var out []finding.Statement
+	for _, x := range d.said {
+		out = append(out, x.Statement)
+	}
+	return out
+}
+
+// read reads all statements of a document.
+func (d *Documents) read(raw []byte, name string) ([]dated, error) {
+	if len(raw) > MaxBytes {
+		return nil, fmt.Errorf("it has more than %d bytes", MaxBytes)
 	}
 	var doc openvex.VEX
 	if err := json.Unmarshal(raw, &doc); err != nil {
-		return nil, wrong("it is no OpenVEX document: %v", err)
+		return nil, fmt.Errorf("it is no OpenVEX document: %w", err)
 	}
 	author := strings.TrimSpace(doc.Author)
 	switch {
 	case doc.Context != openvex.Context && !strings.HasPrefix(doc.Context, openvex.Context+"/v0."):
-		return nil, wrong("its @context is %q, and %s is due", doc.Context, openvex.ContextLocator())
+		return nil, fmt.Errorf("its @context is %q, and %s is due", doc.Context, openvex.ContextLocator())
 	case author == "" || author == openvex.DefaultAuthor:
-		return nil, wrong("it does not say who its author is")
-	case len(authors) > 0 && !slices.Contains(authors, author):
-		return nil, wrong("its author is %q, and the recipe takes documents of %s", author, quoted(authors))
+		return nil, errors.New("it does not say who its author is")
+	case len(d.Authors) > 0 && !slices.Contains(d.Authors, author):
+		return nil, fmt.Errorf("its author is %q, and the recipe takes documents of %s", author, quoted(d.Authors))
 	case doc.Timestamp == nil || doc.Timestamp.IsZero():
-		return nil, wrong("it has no timestamp")
+		return nil, errors.New("it has no timestamp")
 	case len(doc.Statements) == 0:
-		return nil, wrong("it holds no statement")
+		return nil, errors.New("it holds no statement")
 	}
-	latest := map[string]time.Time{}
-	at := map[string]int{}
-	var out []finding.Statement
+	var out []dated
 	for i := range doc.Statements {
 		st := &doc.Statements[i]
 		made := *doc.Timestamp
 		if st.Timestamp != nil {
 			made = *st.Timestamp
 		}
-		said, err := statements(st, s)
+		said, err := statements(st, d.Subject)
 		if err != nil {
-			return nil, wrong("statement %d: %v", i+1, err)
+			return nil, fmt.Errorf("statement %d: %w", i+1, err)
 		}
 		for _, x := range said {
 			x.Author, x.Document = author, name
-			key := strings.ToUpper(x.ID) + " " + x.Product
-			if n, ok := at[key]; ok {
-				if !made.Before(latest[key]) {
-					out[n], latest[key] = x, made
-				}
-				continue
-			}
-			if len(out) == maxStatements {
-				return nil, wrong("it holds more than %d statements", maxStatements)
-			}
-			at[key], latest[key] = len(out), made
-			out = append(out, x)
+			out = append(out, dated{x, made})
+		}
+		if len(out) > maxStatements {
+			return nil, fmt.Errorf("it holds more than %d statements", maxStatements)
 		}
 	}
 	return out, nil
@@ -136,8 +173,10 @@ func statements(st *openvex.Statement, s Subject) ([]finding.Statement, error) {
 			return nil, fmt.Errorf("a product has no purl: pkg:pypi/torch@2.5.1 is due as its @id")
 		}
 		x := base
-		if x.Product = product; len(p.Subcomponents) == 0 || !s.is(product) {
-			out = append(out, x) // about a package; or about another image, and then never used
+		ours := s.is(product)
+		if x.Product = product; len(p.Subcomponents) == 0 || !ours {
+			x.Image = ours
+			out = append(out, x) // about a package, or this whole image; or about another image, and then never used
 			continue
 		}
 		for _, c := range p.Subcomponents {

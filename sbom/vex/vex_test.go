@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +21,13 @@ type statement map[string]any
 
 func notAffected(product any) statement {
 	return statement{"vulnerability": map[string]any{"name": "CVE-2025-32434"}, "products": []any{product}, "status": "not_affected", "justification": "vulnerable_code_not_in_execute_path"}
+}
+
+// read reads one document by itself.
+func read(raw []byte, authors []string, s Subject) ([]finding.Statement, error) {
+	d := Documents{Subject: s, Authors: authors}
+	err := d.Add(raw, "x.json", "")
+	return d.Statements(), err
 }
 
 func id(purl string) map[string]any { return map[string]any{"@id": purl} }
@@ -67,7 +74,7 @@ func TestAStatementIsAboutWhatItNames(t *testing.T) {
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
-			got, err := Read(bytes.NewReader(row.raw), "x.json", nil, subject)
+			got, err := read(row.raw, nil, subject)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +85,7 @@ func TestAStatementIsAboutWhatItNames(t *testing.T) {
 	}
 }
 
-func TestAVEXDocumentThatCannotBeReliedOnIsAnError(t *testing.T) {
+func TestAVEXDocumentThatCannotBeReliedOnIsAnError(t *testing.T) { // VDB-02
 	set := func(key string, v any) func(map[string]any) { return func(d map[string]any) { d[key] = v } }
 	good := notAffected(id("pkg:pypi/torch"))
 	but := func(key string, v any) statement {
@@ -103,7 +110,7 @@ func TestAVEXDocumentThatCannotBeReliedOnIsAnError(t *testing.T) {
 		"cut off":                       {document(nil, good)[:80], nil, "no OpenVEX document"},
 		"not a number":                  {[]byte(strings.Replace(string(document(nil, good)), `"version":1`, `"version":NaN`, 1)), nil, "no OpenVEX document"},
 		"a deep one":                    {[]byte(`{"@context":` + strings.Repeat("[", 1<<20) + strings.Repeat("]", 1<<20) + `}`), nil, "no OpenVEX document"},
-		"a large one":                   {append(document(nil, good), bytes.Repeat([]byte(" "), maxBytes)...), nil, "more than 16777216 bytes"},
+		"a large one":                   {append(document(nil, good), bytes.Repeat([]byte(" "), MaxBytes)...), nil, "more than 16777216 bytes"},
 		"of another kind":               {document(set("@context", "https://cyclonedx.org/schema"), good), nil, "@context"},
 		"of a kind to come":             {document(set("@context", "https://openvex.dev/ns/v1.0.0"), good), nil, "@context"},
 		"of nobody":                     {document(set("author", " "), good), nil, "who its author is"},
@@ -125,7 +132,7 @@ func TestAVEXDocumentThatCannotBeReliedOnIsAnError(t *testing.T) {
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
-			got, err := Read(bytes.NewReader(row.raw), "x.json", row.authors, subject)
+			got, err := read(row.raw, row.authors, subject)
 			var e *Error
 			if !errors.As(err, &e) || !strings.Contains(e.Error(), row.says) || len(got) > 0 {
 				t.Errorf("%v, %v", got, err)
@@ -137,26 +144,84 @@ func TestAVEXDocumentThatCannotBeReliedOnIsAnError(t *testing.T) {
 // built is when the verdicts of these tests were given.
 var built = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-func TestALargeVEXDocumentIsNotRead(t *testing.T) {
-	in := &counter{r: io.LimitReader(zeros{}, 100<<20)}
-	if _, err := Read(in, "x.json", nil, subject); err == nil || in.n > maxBytes+1<<20 {
-		t.Errorf("%v after %d bytes", err, in.n)
+func TestOfOneAuthorsStatementsTheLatestCounts(t *testing.T) {
+	about := func(status, made, author string) []byte {
+		st := statement{"vulnerability": map[string]any{"name": "CVE-2025-32434"}, "products": []any{id("pkg:pypi/torch")}, "status": status, "timestamp": made}
+		switch status {
+		case "not_affected":
+			st["justification"] = "component_not_present"
+		case "affected":
+			st["action_statement"] = "update"
+		}
+		return document(func(d map[string]any) { d["author"] = author }, st)
+	}
+	early, late := "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+	type said struct {
+		raw          []byte
+		name, signer string
+	}
+	f := finding.Finding{Kind: finding.Vulnerability, ID: "CVE-2025-32434", Severity: finding.Critical, Package: "torch", PURL: "pkg:pypi/torch@2.5.1"}
+	for name, row := range map[string]struct {
+		said   []said
+		passes bool
+	}{
+		"looked into, then not affected":               {[]said{{about("under_investigation", early, "Acme"), "1", "key"}, {about("not_affected", late, "Acme"), "2", "key"}}, true},
+		"in whichever order they are read":             {[]said{{about("not_affected", late, "Acme"), "2", "key"}, {about("under_investigation", early, "Acme"), "1", "key"}}, true},
+		"not affected, and then it is":                 {[]said{{about("affected", late, "Acme"), "2", "key"}, {about("not_affected", early, "Acme"), "1", "key"}}, false},
+		"another author contradicts":                   {[]said{{about("affected", early, "Acme"), "1", "key"}, {about("not_affected", late, "Mallory"), "2", "key"}}, false},
+		"another signer in the author's name":          {[]said{{about("affected", early, "Acme"), "1", "key"}, {about("not_affected", late, "Acme"), "2", "other"}}, false},
+		"an unsigned file in the author's name":        {[]said{{about("affected", early, "Acme"), "1", "key"}, {about("not_affected", late, "Acme"), "2", ""}}, false},
+		"two documents of one moment":                  {[]said{{about("affected", early, "Acme"), "1", "key"}, {about("not_affected", early, "Acme"), "2", "key"}}, false},
+		"two documents of one moment, the other first": {[]said{{about("not_affected", early, "Acme"), "2", "key"}, {about("affected", early, "Acme"), "1", "key"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var d Documents
+			for _, x := range row.said {
+				if err := d.Add(x.raw, x.name, x.signer); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if v := finding.Judge(finding.Case{Findings: []finding.Finding{f}, Statements: d.Statements(), Now: built}); v.Failed == row.passes {
+				t.Errorf("failed is %v; %+v", v.Failed, d.Statements())
+			}
+		})
 	}
 }
 
-type counter struct {
-	r io.Reader
-	n int
+// A document about the image itself, without naming a package, is about each package in it.
+func TestAStatementAboutTheImageIsAboutEachOfItsPackages(t *testing.T) {
+	f := finding.Finding{Kind: finding.Vulnerability, ID: "CVE-2025-32434", Severity: finding.Critical, Package: "torch", PURL: "pkg:pypi/torch@2.5.1"}
+	for product, passes := range map[string]bool{
+		"pkg:oci/train@sha256%3A" + strings.Repeat("ab", 32):   true,
+		"pkg:oci/train?repository_url=ghcr.io/acme/train":      true,
+		"pkg:oci/train@sha256%3A" + strings.Repeat("cd", 32):   false,
+		"pkg:oci/train?repository_url=evil.example/acme/train": false,
+		"pkg:oci/train": false,
+	} {
+		said, err := read(document(nil, notAffected(id(product))), nil, subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := finding.Judge(finding.Case{Findings: []finding.Finding{f}, Statements: said, Now: built}); v.Failed == passes {
+			t.Errorf("%s: failed is %v", product, v.Failed)
+		}
+	}
 }
 
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += n
-	return n, err
+func TestManyDocumentsTogetherAreBounded(t *testing.T) {
+	var d Documents
+	for i := range 3 {
+		var ss []statement
+		for j := range maxStatements / 2 {
+			ss = append(ss, notAffected(id(fmt.Sprintf("pkg:pypi/p%d-%d", i, j))))
+		}
+		if err := d.Add(document(nil, ss...), "x.json", ""); (err != nil) != (i == 2) {
+			t.Errorf("document %d: %v", i+1, err)
+		}
+	}
+	if n := len(d.Statements()); n != maxStatements {
+		t.Errorf("%d statements count", n)
+	}
 }
 
 // waived is a verdict with an accepted finding.
@@ -177,18 +242,18 @@ func TestWaiversBecomeOneDocument(t *testing.T) {
 	if err != nil || !bytes.Equal(first, again) {
 		t.Errorf("not the same bytes: %v", err)
 	}
-	said, err := Read(bytes.NewReader(first), "train.vex.json", nil, subject)
+	said, err := read(first, nil, subject)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []finding.Statement{{ID: "GHSA-53q9-r3pm-6pq6", Aliases: []string{"CVE-2025-32434"}, Product: "pkg:pypi/torch@2.5.1", Status: "affected", Author: "ml-platform", Document: "train.vex.json"}}
+	want := []finding.Statement{{ID: "GHSA-53q9-r3pm-6pq6", Aliases: []string{"CVE-2025-32434"}, Product: "pkg:pypi/torch@2.5.1", Status: "affected", Author: "ml-platform", Document: "x.json"}}
 	if d := cmp.Diff(want, said); d != "" {
 		t.Error(d)
 	}
 	if !strings.Contains(string(first), "Accepted until 2026-06-30 by ml-platform: safetensors only") {
 		t.Errorf("%s", first)
 	}
-	other, err := Read(bytes.NewReader(first), "x", nil, Subject{Repository: "ghcr.io/acme/other", Digest: subject.Digest})
+	other, err := read(first, nil, Subject{Repository: "ghcr.io/acme/other", Digest: subject.Digest})
 	if err != nil || strings.HasPrefix(other[0].Product, "pkg:pypi") {
 		t.Errorf("taken for another image: %v, %v", other, err)
 	}
@@ -210,7 +275,7 @@ func TestAnAcceptedRiskIsNotSaidToBeNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, err := Read(bytes.NewReader(raw), "x", nil, subject)
+	said, err := read(raw, nil, subject)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +290,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(document(nil, notAffected(map[string]any{"@id": "pkg:oci/x@sha256%3Aab?repository_url=r", "subcomponents": []any{id("pkg:pypi/torch")}})))
 	f.Add([]byte(`{"@context":"https://openvex.dev/ns","statements":[{"vulnerability":"CVE-1","products":["x"],"status":"fixed"}]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		out, err := Read(bytes.NewReader(raw), "x", nil, subject)
+		out, err := read(raw, nil, subject)
 		if err != nil && out != nil {
 			t.Error("a result with an error")
 		}
