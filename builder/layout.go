@@ -172,12 +172,3 @@ func (l *Layout) Facts() map[string]string {
 	}
 	return m
 }
-
-// LayerSizes maps diffIDs to the compressed size in bytes.
-func (l *Layout) LayerSizes() map[string]int64 {
-	m := map[string]int64{}
-	for i, d := range l.Manifest.Layers {
-		m[l.Config.RootFS.DiffIDs[i].String()] = d.Size
-	}
-	return m
-}

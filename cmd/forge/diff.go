@@ -7,46 +7,58 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/recipes/lock"
-	"github.com/forge-build/forge/sbom"
 	"github.com/forge-build/forge/sbom/report"
+	"github.com/forge-build/forge/sbom/vuln"
 )
 
-type diffOptions struct{ image string }
+type diffOptions struct {
+	image    string
+	platform string
+	scan     bool
+	database databaseOptions
+}
 
 func newDiff(t *terminal) *cobra.Command {
 	var o diffOptions
 	c := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Say what differs between two locks or two images",
-		Long: `Diff compares two locks (recipes or lock files) or two images (OCI layout
-folders): packages, sizes, CUDA, driver, and which layers are shared.
+		Long: `Diff compares two locks (recipes or lock files), or two images: packages, sizes,
+CUDA, driver, and which layers are shared. An image is the folder of an OCI layout, an
+oci-archive, a reference in a registry, a report (IMAGE.report.json) or an SBOM (SPDX,
+CycloneDX or Syft's JSON).
 
 Of images it also compares what is in them: packages that are new, gone or of another
-version, licences, and, where both were scanned (forge build, IMAGE.scan.json),
-findings that are new, fixed, worse or better. A and B may also be two reports
-(IMAGE.report.json) or two SBOMs (SPDX, CycloneDX or Syft's JSON).`,
+version, licences, and findings that are new, fixed, worse or better. Findings are those
+of the verdicts that lie beside (forge build, IMAGE.scan.json); --scan looks both up
+now, in one database, by the strictest limits.`,
 		Example: `  forge diff old.lock.json recipe.hcl
   forge diff dist/train dist/train-old
+  forge diff registry.example/team/train:1 dist/train
   forge diff last-release.report.json dist/train.report.json
-  forge diff last-release.spdx.json dist/train.spdx.json`,
+  forge diff --scan last-release.spdx.json dist/train.spdx.json`,
 		Args: exactly("A", "B"),
 		RunE: func(c *cobra.Command, args []string) error { return runDiff(c.Context(), t, o, args[0], args[1]) },
 	}
-	c.Flags().StringVar(&o.image, "image", "", "the image to compare, when a lock has several")
+	f := c.Flags()
+	f.StringVar(&o.image, "image", "", "the image to compare, when a lock has several")
+	f.StringVar(&o.platform, "platform", "linux/"+runtime.GOARCH, "which image of an index")
+	f.BoolVar(&o.scan, "scan", false, "look both up in the vulnerability database now")
+	o.database.flags(c)
 	return c
 }
 
 // difference is the document of diff --json.
 type difference struct {
 	Changes  []lock.Change   `json:"changes"`
-	Shared   shared          `json:"shared"`
+	Shared   *shared         `json:"shared,omitempty"`   // absent: one of them does not say which layers it has
 	Contents *report.Changes `json:"contents,omitempty"` // of images, reports and SBOMs
 	Note     string          `json:"note,omitempty"`     // why contents were not compared
 }
@@ -60,7 +72,7 @@ type shared struct {
 }
 
 func runDiff(ctx context.Context, t *terminal, o diffOptions, a, b string) error {
-	d, err := compare(ctx, o, a, b)
+	d, err := compare(ctx, t, o, a, b)
 	if err != nil {
 		return err
 	}
@@ -80,10 +92,9 @@ func runDiff(ctx context.Context, t *terminal, o diffOptions, a, b string) error
 	if d.Note != "" {
 		t.say("note: %s", d.Note)
 	}
-	if isSBOM(a) {
-		return nil
+	if s := d.Shared; s != nil {
+		t.result("%d of %d layers are shared: %s of %s need not move", s.Layers, s.Of, megabytes(s.Bytes), megabytes(s.Bytes+s.New))
 	}
-	t.result("%d of %d layers are shared: %s of %s need not move", d.Shared.Layers, d.Shared.Of, megabytes(d.Shared.Bytes), megabytes(d.Shared.Bytes+d.Shared.New))
 	return nil
 }
 
@@ -108,29 +119,37 @@ func readable(what, value string) string {
 	})
 }
 
-func compare(ctx context.Context, o diffOptions, a, b string) (*difference, error) {
-	if isReport(a) != isReport(b) || isSBOM(a) != isSBOM(b) || isLayout(a) != isLayout(b) {
-		return nil, usageError{fmt.Errorf("comparing %q and %q: both must be image folders, reports, SBOMs, or locks", a, b)}
+func compare(ctx context.Context, t *terminal, o diffOptions, a, b string) (*difference, error) {
+	if isLock(a) != isLock(b) {
+		return nil, usageError{fmt.Errorf("comparing %q and %q: both must be locks, or both images, reports or SBOMs", a, b)}
 	}
-	switch {
-	case isReport(a):
-		return compareReports(a, b)
-	case isSBOM(a):
-		return compareSBOMs(a, b)
+	if isLock(a) {
+		if o.scan {
+			return nil, usageError{errors.New("--scan: a lock does not say what is in its files; name images or SBOMs")}
+		}
+		return compareLocks(o, a, b)
 	}
-	if isLayout(a) {
-		x, err := builder.ReadLayout(a)
+	var look *vuln.Database
+	if o.scan {
+		db, err := openDatabase(ctx, t, o.database, false)
 		if err != nil {
 			return nil, err
 		}
-		y, err := builder.ReadLayout(b)
-		if err != nil {
-			return nil, err
-		}
-		d := &difference{Changes: lock.Compare(x.Facts(), y.Facts()), Shared: share(x.LayerSizes(), y.LayerSizes())}
-		d.contents(ctx, a, x.Digest, b, y.Digest)
-		return d, nil
+		defer db.Close() // only read
+		look = db
 	}
+	old, err := readSide(ctx, t, o, a, look)
+	if err != nil {
+		return nil, err
+	}
+	now, err := readSide(ctx, t, o, b, look)
+	if err != nil {
+		return nil, err
+	}
+	return old.compare(now), nil
+}
+
+func compareLocks(o diffOptions, a, b string) (*difference, error) {
 	x, err := oneLocked(a, o.image)
 	if err != nil {
 		return nil, err
@@ -139,94 +158,13 @@ func compare(ctx context.Context, o diffOptions, a, b string) (*difference, erro
 	if err != nil {
 		return nil, err
 	}
-	return &difference{Changes: lock.Diff(x, y), Shared: share(blobSizes(x), blobSizes(y))}, nil
+	s := share(blobSizes(x), blobSizes(y))
+	return &difference{Changes: lock.Diff(x, y), Shared: &s}, nil
 }
 
-// contents compares what is in two images.
-func (d *difference) contents(ctx context.Context, a, digestA, b, digestB string) {
-	old, err := contentsOf(ctx, a, digestA)
-	if err == nil {
-		var now *report.Report
-		if now, err = contentsOf(ctx, b, digestB); err == nil {
-			c := report.Compare(old, now)
-			d.Contents = &c
-			return
-		}
-	}
-	d.Note = "packages, licences and findings are not compared: " + err.Error()
-}
-
-// contentsOf is what the report beside an image says is in it; without one, what is found.
-func contentsOf(ctx context.Context, dir, digest string) (*report.Report, error) {
-	at := besideLayout(dir)
-	if rep, err := reportOf(at, digest); err == nil && rep.Inventory.Source == "image" {
-		return rep, nil
-	}
-	inv, err := listImage(ctx, dir, "")
-	if err != nil {
-		return nil, err
-	}
-	rep := &report.Report{Packages: foundPackages(inv, nil, nil)}
-	rep.Scan, err = scanOf(at, digest)
-	return rep, err
-}
-
-// compareSBOMs compares two documents of whatever form, by their packages.
-func compareSBOMs(a, b string) (*difference, error) {
-	var both [2]*report.Report
-	d := &difference{}
-	facts := [2]map[string]string{}
-	for i, path := range []string{a, b} {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, fmt.Errorf("reading an SBOM: %w", err)
-		}
-		inv, err := sbom.Load(f)
-		_ = f.Close() // only read
-		if err != nil {
-			return nil, fmt.Errorf("reading %q: %w", path, err)
-		}
-		both[i] = &report.Report{Packages: foundPackages(inv, nil, nil)}
-		facts[i] = map[string]string{"digest": inv.Subject.Digest, "platform": inv.Subject.Platform}
-	}
-	d.Changes = lock.Compare(facts[0], facts[1])
-	c := report.Compare(both[0], both[1])
-	d.Contents = &c
-	return d, nil
-}
-
-func compareReports(a, b string) (*difference, error) {
-	old, err := report.ReadFile(a)
-	if err != nil {
-		return nil, err
-	}
-	now, err := report.ReadFile(b)
-	if err != nil {
-		return nil, err
-	}
-	c := report.Compare(old, now)
-	d := &difference{Changes: lock.Compare(reportFacts(old), reportFacts(now)), Contents: &c}
-	d.Shared = shared{c.Layers.Same, c.Layers.Of, c.Layers.Bytes, c.Layers.New}
-	return d, nil
-}
-
-// reportFacts are a report's values by name that Compare does not look at.
-func reportFacts(r *report.Report) map[string]string {
-	m := map[string]string{"digest": r.Image.Digest, "platform": r.Image.Platform, "base": r.Image.Base, "python": r.Image.Python, "user": r.Image.User,
-		"command": strings.Join(r.Image.Command, " "), "compressed": strconv.FormatInt(r.Image.Compressed, 10), "unpacked": strconv.FormatInt(r.Image.Unpacked, 10)}
-	if g := r.GPU; g != nil {
-		m["CUDA"], m["minimum driver"], m["recommended driver"], m["SM"] = g.CUDA, g.Driver, g.Recommended, strings.Join(g.SM, " ")
-	}
-	return m
-}
-
-func isSBOM(path string) bool {
-	for _, end := range []string{".spdx.json", ".cdx.json", ".syft.json"} {
-		if strings.HasSuffix(path, end) {
-			return true
-		}
-	}
-	return false
+// isLock tells whether a name is a recipe's or a lock's.
+func isLock(name string) bool {
+	return strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".lock.json")
 }
 
 func isReport(path string) bool { return strings.HasSuffix(path, ".report.json") }

@@ -166,8 +166,11 @@ func TestDiffBelievesNoReportOfAnotherImage(t *testing.T) {
 		t.Errorf("nobody says that an image without its layers was not compared: %s%s", out, messages)
 	}
 	var usage usageError
-	if err := runDiff(t.Context(), &terminal{out: io.Discard, err: io.Discard}, diffOptions{}, a, besideLayout(b).json()); !errors.As(err, &usage) {
-		t.Errorf("a folder and a report: %v", err)
+	if err := runDiff(t.Context(), &terminal{out: io.Discard, err: io.Discard}, diffOptions{}, a, "recipe.lock.json"); !errors.As(err, &usage) {
+		t.Errorf("a folder and a lock: %v", err)
+	}
+	if err := runDiff(t.Context(), &terminal{out: io.Discard, err: io.Discard}, diffOptions{scan: true}, "recipe.hcl", "recipe.lock.json"); !errors.As(err, &usage) {
+		t.Errorf("findings of locks: %v", err)
 	}
 }
 

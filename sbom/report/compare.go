@@ -192,8 +192,18 @@ func compareScans(a, b *finding.Document) FindingChanges {
 
 func scanned(d *finding.Document) bool { return d != nil && d.NotScanned == "" && d.Database != nil }
 
-// key is what makes two findings the same one: a version that changes leaves it so.
+// key is what makes two findings the same one: a version that changes leaves it so, and so
+// does a database that lists the same flaw by another of its names.
 type key struct{ id, pkg string }
+
+func keyOf(f finding.Judged) key {
+	for _, id := range append([]string{f.ID}, f.Aliases...) {
+		if id = strings.ToUpper(id); strings.HasPrefix(id, "CVE-") {
+			return key{id, f.Package}
+		}
+	}
+	return key{f.ID, f.Package}
+}
 
 func (k key) compare(l key) int {
 	return cmp.Or(strings.Compare(k.pkg, l.pkg), strings.Compare(k.id, l.id))
@@ -203,7 +213,7 @@ func (k key) compare(l key) int {
 func byID(findings []finding.Judged) map[key]finding.Judged {
 	m := map[key]finding.Judged{}
 	for _, f := range findings {
-		k := key{f.ID, f.Package}
+		k := keyOf(f)
 		if old, ok := m[k]; !ok || weight(f) > weight(old) {
 			m[k] = f
 		}
@@ -211,17 +221,22 @@ func byID(findings []finding.Judged) map[key]finding.Judged {
 	return m
 }
 
-// weight orders findings: an excused one is less than any that is not. An unknown severity
-// counts as high: nobody has said that it is less.
+// weight orders findings: an excused one is less than any that is not, and one that is known
+// to be exploited is more than others of its severity. An unknown severity counts as high:
+// nobody has said that it is less.
 func weight(f finding.Judged) int {
 	severity := f.Severity
 	if severity == finding.Unknown {
 		severity = finding.High
 	}
-	if excuse(f) != "" {
-		return int(severity)
+	n := 2 * int(severity)
+	if f.Exploited {
+		n++
 	}
-	return int(finding.Never) + int(severity)
+	if excuse(f) != "" {
+		return n
+	}
+	return 2*int(finding.Never) + n
 }
 
 // excuse says why a finding is tolerated by somebody's word, if it is.
@@ -238,8 +253,12 @@ func excuse(f finding.Judged) string {
 }
 
 func standing(f finding.Judged) string {
-	if e := excuse(f); e != "" {
-		return f.Severity.String() + ", " + e
+	text := f.Severity.String()
+	if f.Exploited {
+		text += ", exploited"
 	}
-	return f.Severity.String()
+	if e := excuse(f); e != "" {
+		text += ", " + e
+	}
+	return text
 }

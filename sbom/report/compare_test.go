@@ -43,6 +43,16 @@ func TestCompareFindings(t *testing.T) {
 			FindingChanges{Compared: true, Better: []FindingChange{{ID: "A", Package: "x", Was: "critical", Is: "critical, waived"}}}},
 		"no longer waived is worse": {scan(waived(found("A", "x", finding.Critical))), scan(found("A", "x", finding.Low)),
 			FindingChanges{Compared: true, Worse: []FindingChange{{ID: "A", Package: "x", Was: "critical, waived", Is: "low"}}}},
+		"by another of its names": {scan(found("CVE-2026-1", "x", finding.High)), scan(func() finding.Judged {
+			f := found("GHSA-1", "x", finding.High)
+			f.Aliases = []string{"cve-2026-1"}
+			return f
+		}()), FindingChanges{Compared: true}},
+		"exploited now": {scan(found("A", "x", finding.High)), scan(func() finding.Judged {
+			f := found("A", "x", finding.High)
+			f.Exploited = true
+			return f
+		}()), FindingChanges{Compared: true, Worse: []FindingChange{{ID: "A", Package: "x", Was: "high", Is: "high, exploited"}}}},
 		"nobody looked before": {&finding.Document{NotScanned: "no database"}, scan(found("A", "x", finding.High)), FindingChanges{}},
 		"nobody looks now":     {scan(found("A", "x", finding.High)), nil, FindingChanges{}},
 	} {
