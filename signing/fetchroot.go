@@ -13,6 +13,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tuf"
 	"github.com/theupdateframework/go-tuf/v2/metadata/fetcher"
+
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // rootTarget is the trusted root's name in a TUF repository. It is the only one that is asked
@@ -35,7 +37,7 @@ func FetchRoot(ctx context.Context, from RootSource) ([]byte, error) {
 	o := tuf.DefaultOptions().WithContext(ctx).WithCachePath(from.Cache)
 	if from.Mirror != "" {
 		u, err := url.Parse(from.Mirror)
-		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !registry.Loopback(u.Hostname())) {
 			return nil, &PolicyError{fmt.Sprintf("%s: the https address of a TUF repository is due, without a password", address(from.Mirror))}
 		}
 		o = o.WithRepositoryBaseURL(strings.TrimSuffix(from.Mirror, "/")).WithRoot(from.Anchor)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/forge-build/forge/signing"
@@ -57,7 +58,7 @@ func TestAnIdentitySignsWithAPrivateSigstore(t *testing.T) {
 	image := signtest.Push(t, repo, "1", signtest.Image(t))
 	signer := identitySigner(t, s, s.Token(t, "release@example.org"))
 	good := sign(t, signer, image, signing.TypeSignature, nil)
-	other := sign(t, signer, image, signing.TypeSPDX, sbom)
+	other := sign(t, identitySigner(t, s, s.Token(t, "release@example.org")), image, signing.TypeSPDX, sbom) // with a key and certificate of its own
 	p := signing.Policy{Root: loadRoot(t, s.Root), Identities: []signing.Identity{{Name: "release@example.org", Issuer: s.Email}}}
 	// each lays one bundle beside the image, under a repository of its own name's mirror.
 	n := 0
@@ -90,6 +91,12 @@ func TestAnIdentitySignsWithAPrivateSigstore(t *testing.T) {
 	entry := func(b map[string]any) map[string]any { return material(b)["tlogEntries"].([]any)[0].(map[string]any) }
 	proof := func(b map[string]any) map[string]any { return entry(b)["inclusionProof"].(map[string]any) }
 	from := decode(t, other)
+	t.Run("one sign-in does for several statements", func(t *testing.T) {
+		again := decode(t, sign(t, signer, image, signing.TypeSPDX, sbom))
+		if d := cmp.Diff(material(decode(t, good))["certificate"], material(again)["certificate"]); d != "" {
+			t.Error(d)
+		}
+	})
 	for _, c := range []struct {
 		name, check string
 		change      func(b map[string]any)

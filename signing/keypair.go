@@ -13,7 +13,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 
@@ -214,14 +213,6 @@ func (k *keypair) SignData(ctx context.Context, data []byte) ([]byte, []byte, er
 		data = h.Sum(nil)
 	}
 	return sig, data, nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 // Schemes are the key management services that can be named, as SCHEME://….

@@ -11,7 +11,7 @@ import (
 // log that everybody reads. Source: sigstore/root-signing, signing_config.v0.2.json.
 var Public = Services{
 	Fulcio: "https://fulcio.sigstore.dev", Rekor: "https://rekor.sigstore.dev", RekorV1: true,
-	Timestamp: "https://timestamp.sigstore.dev/api/v1/timestamp",
+	Timestamp: "https://timestamp.sigstore.dev/api/v1/timestamp", OpenID: "https://oauth2.sigstore.dev/auth",
 }
 
 // LoadServices reads a Sigstore signing config, version 0.2, and picks of each kind the
@@ -30,7 +30,7 @@ func LoadServices(path string, now time.Time) (Services, error) {
 		all      []root.Service
 		versions []uint32
 		to       *string
-	}{{c.FulcioCertificateAuthorityURLs(), []uint32{1}, &s.Fulcio}, {c.RekorLogURLs(), []uint32{2, 1}, &s.Rekor}, {c.TimestampAuthorityURLs(), []uint32{1}, &s.Timestamp}} {
+	}{{c.FulcioCertificateAuthorityURLs(), []uint32{1}, &s.Fulcio}, {c.RekorLogURLs(), []uint32{2, 1}, &s.Rekor}, {c.TimestampAuthorityURLs(), []uint32{1}, &s.Timestamp}, {c.OIDCProviderURLs(), []uint32{1}, &s.OpenID}} {
 		if len(kind.all) == 0 {
 			continue
 		}
@@ -42,7 +42,7 @@ func LoadServices(path string, now time.Time) (Services, error) {
 			s.RekorV1 = one.MajorAPIVersion == 1
 		}
 	}
-	if s == (Services{}) {
+	if !s.any() {
 		return s, &PolicyError{fmt.Sprintf("signing config %q names no service", path)}
 	}
 	return s, s.check()

@@ -2,10 +2,12 @@ package signing
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/bundle"
@@ -16,6 +18,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/signing/evidence"
 	"github.com/forge-build/forge/signing/strictjson"
 )
@@ -44,16 +47,34 @@ type Services struct {
 	Rekor     string // transparency log
 	RekorV1   bool   // the log is of the first version; the second is the rule
 	Timestamp string // time-stamp authority: the whole address, path included
+	OpenID    string // issuer where a person signs in; nothing is asked of it here
 }
 
 // Signer signs statements.
 type Signer struct {
-	keypair  sign.Keypair // nil: a new one for each signature
+	keypair  sign.Keypair // nil: that of a session
 	key      Key          // of keypair
 	token    func(context.Context) (string, error)
 	services Services
 	root     *Root
 	expect   Identity
+
+	mu      sync.Mutex
+	session *session // of an identity; nil: none was made
+}
+
+// session is a key of this process with the certificate that was given for it. It is good for
+// several signatures, so that a person signs in once for all statements about an image.
+type session struct {
+	pair  sign.Keypair
+	cert  []byte // DER
+	whom  []Identity
+	until time.Time // by this machine's clock
+}
+
+// GetCertificate is for sign.Bundle.
+func (s *session) GetCertificate(context.Context, sign.Keypair, *sign.CertificateProviderOptions) ([]byte, error) {
+	return s.cert, nil
 }
 
 // NewSigner makes a signer. A key file is read and decrypted here; no service is asked yet
@@ -65,7 +86,7 @@ func NewSigner(ctx context.Context, with SignWith) (*Signer, error) {
 		return nil, &PolicyError{"both a key and an identity token are named; sign with one of them"}
 	case with.Key == "" && with.Token == nil:
 		return nil, &PolicyError{"neither a key nor an identity token is named to sign with"}
-	case with.Services != Services{} && with.Root == nil:
+	case with.Services.any() && with.Root == nil:
 		return nil, &PolicyError{"the answers of signing services can only be judged with a trust root"}
 	case with.Token != nil && (with.Services.Fulcio == "" || with.Services.Rekor == ""):
 		return nil, &PolicyError{"signing with an identity needs a certificate authority and a transparency log"}
@@ -87,13 +108,16 @@ func NewSigner(ctx context.Context, with SignWith) (*Signer, error) {
 	return s, nil
 }
 
+// any says whether a service confirms anything.
+func (s Services) any() bool { return s.Fulcio+s.Rekor+s.Timestamp != "" }
+
 func (s Services) check() error {
-	for _, raw := range []string{s.Fulcio, s.Rekor, s.Timestamp} {
+	for _, raw := range []string{s.Fulcio, s.Rekor, s.Timestamp, s.OpenID} {
 		if raw == "" {
 			continue
 		}
 		u, err := url.Parse(raw)
-		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !registry.Loopback(u.Hostname())) {
 			return &PolicyError{fmt.Sprintf("signing service %s: it must be an https address without a password (http only on this machine itself)", address(raw))}
 		}
 	}
@@ -176,22 +200,11 @@ func (s *Signer) bundle(ctx context.Context, content sign.Content) (*protobundle
 	p := s.Policy()
 	pair, opts := s.keypair, sign.BundleOptions{Context: ctx}
 	if pair == nil {
-		token, err := s.token(ctx)
+		certified, err := s.certified(ctx)
 		if err != nil {
-			return nil, p, fmt.Errorf("getting an identity token: %w", err)
+			return nil, p, err
 		}
-		if pair, err = sign.NewEphemeralKeypair(nil); err != nil {
-			return nil, p, fmt.Errorf("making a key for one signature: %w", err)
-		}
-		opts.CertificateProvider = sign.NewFulcio(&sign.FulcioOptions{BaseURL: s.services.Fulcio, Retries: 2, Transport: plainTransport()})
-		opts.CertificateProviderOptions = &sign.CertificateProviderOptions{IDToken: token}
-		if len(p.Identities) == 0 {
-			id, err := promised(token)
-			if err != nil {
-				return nil, p, fmt.Errorf("reading the identity token: %w", err)
-			}
-			p.Identities = []Identity{id}
-		}
+		pair, opts.CertificateProvider, p.Identities = certified.pair, certified, certified.whom
 	}
 	if u := s.services.Timestamp; u != "" {
 		opts.TimestampAuthorities = []*sign.TimestampAuthority{sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{URL: u, Retries: 2, Transport: plainTransport()})}
@@ -208,6 +221,42 @@ func (s *Signer) bundle(ctx context.Context, content sign.Content) (*protobundle
 		return nil, p, fmt.Errorf("signing: %w", err)
 	}
 	return pb, p, nil
+}
+
+// certified is a session that still holds, or a new one.
+func (s *Signer) certified(ctx context.Context) (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session != nil && time.Now().Before(s.session.until) {
+		return s.session, nil
+	}
+	token, err := s.token(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("getting an identity token: %w", err)
+	}
+	n := &session{whom: s.Policy().Identities}
+	if len(n.whom) == 0 {
+		id, err := promised(token)
+		if err != nil {
+			return nil, fmt.Errorf("reading the identity token: %w", err)
+		}
+		n.whom = []Identity{id}
+	}
+	if n.pair, err = sign.NewEphemeralKeypair(nil); err != nil {
+		return nil, fmt.Errorf("making a key for signatures: %w", err)
+	}
+	asked := time.Now()
+	fulcio := sign.NewFulcio(&sign.FulcioOptions{BaseURL: s.services.Fulcio, Retries: 2, Transport: plainTransport()})
+	if n.cert, err = fulcio.GetCertificate(ctx, n.pair, &sign.CertificateProviderOptions{IDToken: token}); err != nil {
+		return nil, fmt.Errorf("asking for a certificate: %w", err)
+	}
+	cert, err := x509.ParseCertificate(n.cert)
+	if err != nil {
+		return nil, fmt.Errorf("asking for a certificate: %w", err)
+	}
+	n.until = asked.Add(cert.NotAfter.Sub(cert.NotBefore) / 2) // what confirms the time must see it valid
+	s.session = n
+	return n, nil
 }
 
 // accept verifies what was just made as a consumer would.

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -216,26 +219,10 @@ func TestPublishWithAnIdentity(t *testing.T) {
 	s := signtest.Start(t, signtest.Options{})
 	host, asked := hosts(t, signtest.Conforming)
 	dir, digest := randomLayout(t)
-	file := func(name, text string) string {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	service := func(url string, version int) []map[string]any {
-		return []map[string]any{{"url": url, "majorApiVersion": version, "validFor": map[string]string{"start": "2020-01-01T00:00:00Z"}, "operator": "test"}}
-	}
-	config, err := json.Marshal(map[string]any{"mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
-		"caUrls": service(s.Fulcio, 1), "rekorTlogUrls": service(s.Rekor, 2), "tsaUrls": service(s.Timestamp, 1),
-		"rekorTlogConfig": map[string]any{"selector": "ANY"}, "tsaConfig": map[string]any{"selector": "ANY"}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	repo := host + "/team/image"
 	publish := func(identity string) (string, string, int) {
 		return forgeRun(t, "publish", "--no-scan", "--to", repo, "--tag", "1.0", "--identity", identity, "--issuer", s.Email,
-			"--identity-token", file("token", s.Token(t, "a@example.org")), "--services", file("services.json", string(config)), "--trusted-root", s.Root, "oci:"+dir)
+			"--identity-token", tokenFile(t, s.Token(t, "a@example.org")), "--services", servicesOf(t, s), "--trusted-root", s.Root, "oci:"+dir)
 	}
 	// The certificate is for somebody else than the recipe says: nothing of it is tagged.
 	if out, errs, code := publish("b@example.org"); code == 0 || out != "" {
@@ -250,5 +237,114 @@ func TestPublishWithAnIdentity(t *testing.T) {
 	}
 	if out, errs, code := forgeRun(t, "verify", "--trusted-root", s.Root, "--issuer", s.Email, "--identity", "a@example.org", "--require", "spdx", repo+":1.0"); code != 0 {
 		t.Errorf("verify: exit %d, %q: %s", code, out, errs)
+	}
+}
+
+// servicesOf is a signing config of a private Sigstore.
+func servicesOf(t *testing.T, s *signtest.Sigstore) string {
+	t.Helper()
+	service := func(url string, version int) []map[string]any {
+		return []map[string]any{{"url": url, "majorApiVersion": version, "validFor": map[string]string{"start": "2020-01-01T00:00:00Z"}, "operator": "test"}}
+	}
+	config, err := json.Marshal(map[string]any{"mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+		"caUrls": service(s.Fulcio, 1), "oidcUrls": service(s.Email, 1), "rekorTlogUrls": service(s.Rekor, 2), "tsaUrls": service(s.Timestamp, 1),
+		"rekorTlogConfig": map[string]any{"selector": "ANY"}, "tsaConfig": map[string]any{"selector": "ANY"}})
+	path := filepath.Join(t.TempDir(), "services.json")
+	if err == nil {
+		err = os.WriteFile(path, config, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func tokenFile(t *testing.T, token string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Somebody at a laptop signs in once for all that is signed; no token is in what forge says.
+func TestPublishSignsIn(t *testing.T) {
+	s := signtest.Start(t, signtest.Options{})
+	s.Who = "a@example.org"
+	host, _ := hosts(t, signtest.Conforming)
+	dir, digest := randomLayout(t)
+	repo := host + "/team/image"
+	services := servicesOf(t, s)
+	bin := t.TempDir() // a desktop whose browser does not come up
+	if err := os.WriteFile(filepath.Join(bin, "xdg-open"), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	code := regexp.MustCompile(`type in ([A-Z0-9-]+)`)
+	address := regexp.MustCompile(`of this machine: (http\S+)`)
+	// publish runs forge and does what it asks for, as a person.
+	publish := func(how string, act func(said string) bool) (string, string, int) {
+		c := exec.CommandContext(t.Context(), "forge", "publish", "--no-scan", "--to", repo, "--tag", how, "--identity", "a@example.org", "--issuer", s.Email,
+			"--login", how, "--services", services, "--trusted-root", s.Root, "oci:"+dir)
+		var out bytes.Buffer
+		var said strings.Builder
+		c.Stdout = &out
+		errs, err := c.StderrPipe()
+		if err == nil {
+			err = c.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		times := 0
+		for lines := bufio.NewScanner(errs); lines.Scan(); {
+			said.WriteString(lines.Text() + "\n")
+			if act(lines.Text()) {
+				times++
+			}
+		}
+		var exit *exec.ExitError
+		if err := c.Wait(); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		if times != 1 {
+			t.Errorf("%s: somebody had to sign in %d times", how, times)
+		}
+		if strings.Contains(said.String(), "eyJ") { // how each token begins
+			t.Errorf("%s: a token was said: %s", how, said.String())
+		}
+		return out.String(), said.String(), c.ProcessState.ExitCode()
+	}
+	typeIn := func(consents bool) func(string) bool {
+		return func(said string) bool {
+			m := code.FindStringSubmatch(said)
+			return m != nil && s.TypeIn(m[1], consents)
+		}
+	}
+	if out, errs, code := publish("device", typeIn(true)); code != 0 || out != repo+"@"+digest+"\n" {
+		t.Errorf("device: exit %d, %q: %s", code, out, errs)
+	}
+	dir, digest = randomLayout(t)
+	if out, errs, code := publish("browser", func(said string) bool {
+		m := address.FindStringSubmatch(said)
+		if m == nil {
+			return false
+		}
+		resp, err := http.Get(m[1])
+		if err != nil || resp.StatusCode != 200 {
+			t.Errorf("%v, %v", resp, err)
+			return false
+		}
+		return resp.Body.Close() == nil
+	}); code != 0 || out != repo+"@"+digest+"\n" {
+		t.Errorf("browser: exit %d, %q: %s", code, out, errs)
+	}
+	if out, errs, code := forgeRun(t, "verify", "--trusted-root", s.Root, "--issuer", s.Email, "--identity", "a@example.org", "--require", "spdx", repo+":browser"); code != 0 {
+		t.Errorf("verify: exit %d, %q: %s", code, out, errs)
+	}
+	dir, _ = randomLayout(t)
+	if out, errs, code := publish("device", typeIn(false)); code != 1 || out != "" || !strings.Contains(errs, "consent was refused") {
+		t.Errorf("refused: exit %d, %q: %s", code, out, errs)
 	}
 }

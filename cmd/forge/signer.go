@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +16,7 @@ import (
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/ambient"
+	"github.com/forge-build/forge/signing/login"
 )
 
 // signOptions say who signs. What a flag does not say, the recipe's sign block does.
@@ -22,6 +25,7 @@ type signOptions struct {
 	identity  string
 	issuer    string
 	token     string
+	login     string // "browser" or "device": a person signs in
 	services  string
 	trustRoot string
 	legacy    bool
@@ -34,6 +38,7 @@ func (o *signOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.identity, "identity", "", "sign as this identity (keyless); with --issuer")
 	f.StringVar(&o.issuer, "issuer", "", "who vouches for the identity, exactly")
 	f.StringVar(&o.token, "identity-token", "", "file of the identity token; else the pipeline's own, or SIGSTORE_ID_TOKEN")
+	f.StringVar(&o.login, "login", "", "sign in as yourself: browser, or device (a code for another device)")
 	f.StringVar(&o.services, "services", "", "signing config of a private Sigstore (file)")
 	f.StringVar(&o.trustRoot, "trusted-root", "", "file of the trust root by which signing services are judged")
 	f.BoolVar(&o.legacy, "legacy-signature", false, "write cosign's older tags too, for consumers that know no bundle")
@@ -82,6 +87,10 @@ func (o signOptions) signer(ctx context.Context, t *terminal) (*signing.Signer, 
 		return nil, usageError{errors.New("--key and --identity: an image has one signer")}
 	case keyless && (o.identity == "" || o.issuer == ""):
 		return nil, usageError{errors.New("--identity and --issuer belong together")}
+	case o.login != "" && o.login != "browser" && o.login != "device":
+		return nil, usageError{fmt.Errorf("--login %q: it must be browser or device", o.login)}
+	case o.login != "" && (!keyless || o.token != ""):
+		return nil, usageError{errors.New("--login gives an identity its token; a key needs none, and --identity-token is another way to one")}
 	}
 	with := signing.SignWith{Key: o.key, Passphrase: passphrase}
 	var err error
@@ -91,17 +100,15 @@ func (o signOptions) signer(ctx context.Context, t *terminal) (*signing.Signer, 
 		}
 	}
 	if keyless {
-		src := ambient.FromFile(o.token)
-		if o.token == "" {
-			if src, err = ambient.Find(ambient.Host{}); err != nil {
-				return nil, usageError{err}
-			}
-		}
-		with.Token, with.Expect = src.Token, signing.Identity{Name: o.identity, Issuer: o.issuer}
 		if o.services == "" {
 			with.Services = signing.Public
 			t.say("the public Sigstore vouches: its log shows this identity and the digests of what it signs to everybody; --services names a private one") // A46
 		}
+		src, err := o.source(t, with.Services.OpenID)
+		if err != nil {
+			return nil, err
+		}
+		with.Token, with.Expect = src.Token, signing.Identity{Name: o.identity, Issuer: o.issuer}
 		t.say("signing as %s, with the token of %s", o.identity, src.Name)
 	}
 	if o.trustRoot == "" && keyless { // the root that forge keeps, if it keeps one
@@ -117,6 +124,43 @@ func (o signOptions) signer(ctx context.Context, t *terminal) (*signing.Signer, 
 		}
 	}
 	return signing.NewSigner(ctx, with)
+}
+
+// source is where identity tokens come from: a file, a person who signs in, a pipeline.
+func (o signOptions) source(t *terminal, issuer string) (ambient.Source, error) {
+	if o.token != "" {
+		return ambient.FromFile(o.token), nil
+	}
+	if o.login == "" {
+		src, err := ambient.Find(ambient.Host{})
+		if err != nil {
+			return src, hinted{usageError{err}, "--login browser, or --login device, signs in as a person"}
+		}
+		return src, nil
+	}
+	if issuer == "" {
+		return ambient.Source{}, usageError{errors.New("--login: the signing config names no OpenID issuer (oidcUrls)")}
+	}
+	with := login.Options{Issuer: issuer, Say: t.say}
+	flow := login.Device
+	if o.login == "browser" {
+		flow, with.Open = login.Browser, browse
+	}
+	return ambient.Source{Name: "whoever signs in at " + issuer, Token: func(ctx context.Context) (string, error) { return flow(ctx, with) }}, nil
+}
+
+// browse opens an address with the desktop's own program, which outlives forge.
+func browse(address string) error {
+	program := "xdg-open"
+	if runtime.GOOS == "darwin" {
+		program = "open"
+	}
+	cmd := exec.Command(program, address)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() { _ = cmd.Wait() }() // the page says what came of it
+	return nil
 }
 
 // passphrase is that of an encrypted key: of a variable, or typed in.

@@ -34,6 +34,7 @@ type Sigstore struct {
 	Fulcio, Rekor, Timestamp string // addresses
 	RekorV1                  string // a log of the first version, which is not the real program
 	Root                     string // file of the trust root
+	People                          // who sign in at the issuer of e-mail addresses
 
 	issuer *ecdsa.PrivateKey
 	parts  map[string]*exec.Cmd
@@ -268,11 +269,12 @@ func (s *Sigstore) openID(t testing.TB) {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	s.Email, s.Workflow = server.URL+"/email", server.URL+"/workflow"
+	s.signIn(t, mux, s.Email, "/email")
 	for _, issuer := range []string{s.Email, s.Workflow} {
 		path := issuer[len(server.URL):]
 		mux.HandleFunc(path+"/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 			_ = json.NewEncoder(w).Encode(map[string]any{
-				"issuer": issuer, "jwks_uri": issuer + "/keys", "authorization_endpoint": issuer + "/auth", "token_endpoint": issuer + "/token",
+				"issuer": issuer, "jwks_uri": issuer + "/keys", "authorization_endpoint": issuer + "/auth", "token_endpoint": issuer + "/token", "device_authorization_endpoint": issuer + "/device/code",
 				"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"ES256"},
 			})
 		})

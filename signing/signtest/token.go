@@ -35,7 +35,11 @@ func (s *Sigstore) WorkflowToken(t testing.TB, repository, file, ref, event stri
 func (s *Sigstore) token(t testing.TB, claims map[string]any) string {
 	t.Helper()
 	now := time.Now()
-	claims["aud"], claims["iat"], claims["exp"] = "sigstore", now.Unix(), now.Add(10*time.Minute).Unix()
+	for k, v := range map[string]any{"aud": "sigstore", "iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix()} {
+		if claims[k] == nil {
+			claims[k] = v
+		}
+	}
 	body, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)
