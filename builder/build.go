@@ -49,6 +49,14 @@ type Result struct {
 	Removed []RemovedByRule `json:"removed"`
 	Runs    []string        `json:"runs,omitempty"` // steps of the recipe whose output is in the image
 	Tests   []TestResult    `json:"tests,omitempty"`
+	Copied  []Copied        `json:"-"` // files of the recipe's folder, in the order of the recipe
+}
+
+// Copied is a file of the recipe's folder that is in an image.
+type Copied struct {
+	File   string // slash path relative to the recipe
+	To     string // absolute path in the image
+	SHA256 string // lower-case hex
 }
 
 // RemovedByRule is what one rule of slim left out: files, and their bytes unpacked.
@@ -141,6 +149,7 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 		return nil, err
 	}
 	var layers []lock.Layer
+	var copied []Copied
 	next := 0
 	for _, l := range p.Layers {
 		var x lock.Layer
@@ -159,7 +168,9 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 		case "settings":
 			x, err = b.settingsLayer(p, made, below)
 		case "copy":
-			x, err = b.copyLayer(p, l.Copy.From, l.Copy.To)
+			var files []Copied
+			x, files, err = b.copyLayer(p, l.Copy.From, l.Copy.To)
+			copied = append(copied, files...)
 		default:
 			err = fmt.Errorf("layer %q: kind %q cannot be made", l.Name, l.Kind)
 		}
@@ -172,7 +183,7 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Removed = RemovedBy(made)
+	r.Removed, r.Copied = RemovedBy(made), copied
 	for _, x := range p.Image.Runs {
 		r.Runs = append(r.Runs, x.Name)
 	}

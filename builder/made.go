@@ -189,18 +189,20 @@ func addAll(w *layer.Writer, es []entry) error {
 	return nil
 }
 
-// copyLayer holds a file or folder of the recipe's folder: root-owned, 0644 or 0755.
-func (b *Builder) copyLayer(p *Plan, from, to string) (lock.Layer, error) {
+// copyLayer holds a file or folder of the recipe's folder: root-owned, 0644 or 0755. It says
+// which files these are.
+func (b *Builder) copyLayer(p *Plan, from, to string) (lock.Layer, []Copied, error) {
 	root, err := os.OpenRoot(b.Dir)
 	if err != nil {
-		return lock.Layer{}, fmt.Errorf("copying: %w", err)
+		return lock.Layer{}, nil, fmt.Errorf("copying: %w", err)
 	}
 	defer root.Close()
 	ignore, err := ignored(root)
 	if err != nil {
-		return lock.Layer{}, err
+		return lock.Layer{}, nil, err
 	}
 	var es []entry
+	var copied []Copied
 	to = strings.Trim(to, "/")
 	from = path.Clean(from)
 	err = fs.WalkDir(root.FS(), from, func(name string, d fs.DirEntry, err error) error {
@@ -246,16 +248,18 @@ func (b *Builder) copyLayer(p *Plan, from, to string) (lock.Layer, error) {
 				mode = 0o755
 			}
 			es = append(es, entry{layer.Header{Path: target, Type: layer.Regular, Mode: mode, Size: int64(len(content)), Owner: "recipe"}, content})
+			copied = append(copied, Copied{File: name, To: "/" + target, SHA256: sumOf(content)})
 		default:
 			return fmt.Errorf("%q is neither file, folder nor link", name)
 		}
 		return nil
 	})
 	if err != nil {
-		return lock.Layer{}, fmt.Errorf("copying %q: %w", from, err)
+		return lock.Layer{}, nil, fmt.Errorf("copying %q: %w", from, err)
 	}
 	sort.SliceStable(es, func(i, j int) bool { return es[i].Path < es[j].Path })
-	return indexed(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
+	l, err := indexed(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
+	return l, copied, err
 }
 
 // isOutput says whether a folder of the recipe's is where this build writes images to.

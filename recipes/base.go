@@ -131,7 +131,37 @@ func (d *decoder) baseImage(b *hclsyntax.Block, im *Image) {
 	if im.Base.Interpreter, at = p.text("interpreter", ""); im.Base.Interpreter != "" {
 		d.absolute(at, "interpreter", im.Base.Interpreter)
 	}
+	d.baseSigner(p, im.Base)
 	p.done()
+}
+
+// baseSigner reads who must have signed the base.
+func (d *decoder) baseSigner(w *words, base *BaseImage) {
+	b := w.one("signed_by", 0)
+	if b == nil {
+		return
+	}
+	p := d.words(b, "base.signed_by.")
+	s := &BaseSigner{}
+	s.Identity, s.Issuer = d.identity(p)
+	for _, f := range []struct {
+		name string
+		to   *string
+	}{{"key", &s.Key}, {"trust_root", &s.TrustRoot}} {
+		var at hcl.Range
+		if *f.to, at = p.text(f.name, ""); *f.to != "" {
+			d.below(at, f.name, *f.to)
+		}
+	}
+	var at hcl.Range
+	if s.Repository, at = p.text("repository", ""); s.Repository != "" && !repository.MatchString(s.Repository) {
+		d.mistake(at, "Invalid repository", "%+q: host/name is due, without tag or digest.", cut(s.Repository))
+	}
+	p.done()
+	if (s.Key != "") == (s.Identity != "" || s.Issuer != "") || (s.Identity == "") != (s.Issuer == "") {
+		d.mistake(b.DefRange(), "Base signed by nobody", `Write identity and issuer, or key = "base.pub": who must have signed the base.`)
+	}
+	base.SignedBy = s
 }
 
 // from judges where a base comes from, and that it is pinned.

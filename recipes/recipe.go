@@ -105,8 +105,18 @@ type Archive struct {
 
 // BaseImage is any OCI image, pinned by digest.
 type BaseImage struct {
-	From        string // repo@sha256:…, or oci:DIR@sha256:… for a layout below the recipe's folder
-	Interpreter string // absolute path in the image; empty: the one on its PATH
+	From        string      // repo@sha256:…, or oci:DIR@sha256:… for a layout below the recipe's folder
+	Interpreter string      // absolute path in the image; empty: the one on its PATH
+	SignedBy    *BaseSigner // nil: nobody need have signed it. Never part of a lock
+}
+
+// BaseSigner says who must have signed a base image: an identity, or a key.
+type BaseSigner struct {
+	Identity   string // of the certificate, exactly
+	Issuer     string
+	Key        string // slash path of a public key, relative to the recipe
+	TrustRoot  string // slash path of a trusted root; empty: the one that forge keeps
+	Repository string // under which it was signed, where the base is a copy; empty: its own
 }
 
 // User is who the container runs as.

@@ -44,14 +44,7 @@ func (d *decoder) sign(w *words, im *Image) {
 	p := d.words(b, "sign.")
 	s := &Sign{}
 	var at hcl.Range
-	s.Identity, at = p.text("identity", "")
-	if strings.ContainsAny(s.Identity, "*\n\x00") || len(s.Identity) > 2048 {
-		d.mistake(at, "Invalid identity", "%+q: the exact identity in the certificate is due, a workflow's address or an e-mail address; patterns belong into a trust policy.", cut(s.Identity))
-	}
-	s.Issuer, at = p.text("issuer", "")
-	if u, err := url.Parse(s.Issuer); s.Issuer != "" && (err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || (u.Scheme != "https" && !(u.Scheme == "http" && u.Hostname() == "127.0.0.1"))) {
-		d.mistake(at, "Invalid issuer", "%+q: the issuer's https address is due, exactly as the certificate names it.", cut(s.Issuer))
-	}
+	s.Identity, s.Issuer = d.identity(p)
 	s.Key, at = p.text("key", "")
 	switch scheme, ok := KeyService(s.Key); {
 	case s.Key == "":
@@ -77,6 +70,19 @@ func (d *decoder) sign(w *words, im *Image) {
 		d.mistake(b.DefRange(), "Sign without a signer", `Write identity and issuer (keyless), or key = "cosign.key".`)
 	}
 	im.Sign = s
+}
+
+// identity reads whom a certificate is for, and who vouches for that.
+func (d *decoder) identity(p *words) (name, issuer string) {
+	name, at := p.text("identity", "")
+	if strings.ContainsAny(name, "*\n\x00") || len(name) > 2048 {
+		d.mistake(at, "Invalid identity", "%+q: the exact identity in the certificate is due, a workflow's address or an e-mail address; patterns belong into a trust policy.", cut(name))
+	}
+	issuer, at = p.text("issuer", "")
+	if u, err := url.Parse(issuer); issuer != "" && (err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || (u.Scheme != "https" && !(u.Scheme == "http" && u.Hostname() == "127.0.0.1"))) {
+		d.mistake(at, "Invalid issuer", "%+q: the issuer's https address is due, exactly as the certificate names it.", cut(issuer))
+	}
+	return name, issuer
 }
 
 // below judges the path of a file that need not be there: a key is not on every machine.

@@ -18,6 +18,7 @@ const (
 	TypeOpenVEXPlain = "https://openvex.dev/ns"
 	TypeTests        = "https://in-toto.io/attestation/test-result/v0.1"
 	TypeFacts        = "https://github.com/forge-build/forge/facts/v1" // forge's own: driver, GPUs
+	TypeBase         = "https://github.com/forge-build/forge/base/v1"  // forge's own: who signed the image below
 )
 
 // kinds are the short names of statements that people use.
@@ -31,6 +32,7 @@ var kinds = map[string][]string{
 	"vex":        {TypeOpenVEX, TypeOpenVEXPlain},
 	"tests":      {TypeTests},
 	"facts":      {TypeFacts},
+	"base":       {TypeBase},
 }
 
 // Kinds are the short names that Types knows, sorted.

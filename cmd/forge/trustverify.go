@@ -236,7 +236,7 @@ func (w *truster) one(ctx context.Context, src evidence.Source, image signing.Im
 			continue
 		}
 		out.Statements = append(out.Statements, s)
-		c.Statements = append(c.Statements, judge.Statement{Type: s.Type, Predicate: s.Predicate, Signers: w.names(s), By: s.Signer.Credential(), Time: s.Time, Evidence: s.Evidence})
+		c.Statements = append(c.Statements, judge.Statement{Type: s.Type, Predicate: s.Predicate, Signers: w.names(s), By: s.Signer.Credential(), Identity: s.Signer.Identity, Time: s.Time, Evidence: s.Evidence})
 	}
 	if err := w.search(ctx, &c); err != nil {
 		return err

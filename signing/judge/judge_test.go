@@ -312,6 +312,41 @@ func TestAProvenanceIsOfThisRecipeAndBuilder(t *testing.T) {
 	}
 }
 
+// forge's builders name its version and who signed, which must be true.
+func TestTheBuilderIsTheOneThatSigned(t *testing.T) {
+	const workflow = "https://ci.example/w.yml@main"
+	by := func(id, identity string) Statement {
+		s := slsa(replaced(workflow, id))
+		s.Identity = identity
+		return s
+	}
+	rule := func(text string, pattern bool) *trust.Rule {
+		return &trust.Rule{Provenance: &trust.Provenance{SignedBy: []string{"ci"}, Builders: []trust.Match{{Text: text, Pattern: pattern}}}}
+	}
+	whole, local := statement.BuilderID("v1.2.3", workflow), statement.BuilderID("v1.2.3", "")
+	for name, row := range map[string]struct {
+		rule *trust.Rule
+		by   Statement
+		want string
+	}{
+		"the identity":                   {rule(workflow, false), by(whole, workflow), ""},
+		"the whole":                      {rule(whole, false), by(whole, workflow), ""},
+		"a pattern of the whole":         {rule(`https://github\.com/forge-build/forge@v1\.[0-9.]+#https://ci\.example/w\.yml@main`, true), by(whole, workflow), ""},
+		"as it was written before":       {rule(workflow, false), by(workflow, workflow), ""},
+		"an e-mail address":              {rule("ml@acme.example", false), by(statement.BuilderID("v1.2.3", "ml@acme.example"), "ml@acme.example"), ""},
+		"another version":                {rule(whole, false), by(statement.BuilderID("v1.2.4", workflow), workflow), "builder: expected"},
+		"another identity":               {rule(workflow, false), by(statement.BuilderID("v1.2.3", workflow+"2"), workflow+"2"), "builder: expected"},
+		"an identity that is not signer": {rule(workflow, false), by(whole, "https://ci.example/w.yml@fork"), `signed by the identity that it names as builder: https://ci.example/w.yml@main, found "https://ci.example/w.yml@fork"`},
+		"an identity, signed by a key":   {rule(workflow, false), by(whole, ""), "found a key"},
+		"nobody asks, and it lies":       {&trust.Rule{Provenance: &trust.Provenance{SignedBy: []string{"ci"}}}, by(whole, "x@acme.example"), "builder: expected signed by"},
+		"local":                          {rule(local, false), by(local, ""), ""},
+		"local, of any version":          {rule(statement.Home+"/local", false), by(local, ""), ""},
+		"local is no identity":           {rule(workflow, false), by(local, workflow), "builder: expected"},
+	} {
+		t.Run(name, func(t *testing.T) { expect(t, Case{Rule: row.rule, Statements: []Statement{row.by}}, row.want) })
+	}
+}
+
 func TestTestsHavePassed(t *testing.T) {
 	rule := &trust.Rule{Tests: &trust.Tests{SignedBy: []string{"ci"}}}
 	older := said(TypeTests, `{"result":"FAILED","failedTests":["imports"]}`)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/forge-build/forge/recipes/cuda"
 	"github.com/forge-build/forge/recipes/trust"
+	"github.com/forge-build/forge/signing/statement"
 	"github.com/forge-build/forge/signing/strictjson"
 )
 
@@ -53,23 +54,43 @@ func (j *judgement) history(s *Statement) {
 		return
 	}
 	j.done("provenance", s, "built by %s", strictjson.Clip(h.builder))
-	if len(want.Builders) > 0 {
-		if slices.ContainsFunc(want.Builders, func(m trust.Match) bool { return m.Fits(h.builder) }) {
-			j.done("builder", s, "%s", strictjson.Clip(h.builder))
-		} else {
-			var names []string
-			for _, m := range want.Builders {
-				names = append(names, m.String())
-			}
-			j.failed("builder", s, strings.Join(names, " or "), "%s", strictjson.Clip(h.builder))
-		}
-	} else {
-		j.row(Check{ID: "builder", Status: Skipped, Why: "the rule names no builder"}, s)
-	}
+	j.builder(s, h)
 	j.material(s, "recipe", want.Recipes, h.recipes)
 	j.material(s, "lock", want.Locks, h.locks)
 	j.bases(s, h)
 	j.driver(s, h)
+}
+
+// builder judges who built. What forge writes names itself and the identity in the certificate, and
+// that must be the one that signed; a rule names either of both, or the whole.
+func (j *judgement) builder(s *Statement, h *history) {
+	names := []string{h.builder}
+	if _, identity, ok := statement.Builder(h.builder); ok && identity != "" {
+		if identity != statement.IdentityURI(s.Identity) {
+			found := "a key"
+			if s.Identity != "" {
+				found = strictjson.Quote(s.Identity)
+			}
+			j.failed("builder", s, "signed by the identity that it names as builder: "+strictjson.Clip(identity), "%s", found)
+			return
+		}
+		names = append(names, identity, s.Identity)
+	} else if ok {
+		names = append(names, statement.Home+"/local")
+	}
+	var wanted []string
+	for _, m := range j.Rule.Provenance.Builders {
+		if slices.ContainsFunc(names, m.Fits) {
+			j.done("builder", s, "%s", strictjson.Clip(h.builder))
+			return
+		}
+		wanted = append(wanted, m.String())
+	}
+	if wanted == nil {
+		j.row(Check{ID: "builder", Status: Skipped, Why: "the rule names no builder"}, s)
+		return
+	}
+	j.failed("builder", s, strings.Join(wanted, " or "), "%s", strictjson.Clip(h.builder))
 }
 
 // material judges the one digest that a build had of a kind.

@@ -8,9 +8,9 @@
 // function of the arguments alone, so that a second run finds what the first one signed.
 //
 // A provenance claims no SLSA level. Its materials are all that a build takes in, each with
-// its sha256: the recipe, the lock, every wheel and Debian package, the base, forge-init. Its
-// builder is the identity that signed, where a certificate names one; else forge itself,
-// marked as local.
+// its sha256: the recipe, the lock, copied files, every wheel and Debian package, the base,
+// forge-init. Its builder is forge's version and the identity that signed, where a certificate
+// names one; else it is marked as local.
 //
 // The package signs nothing, reads nothing and knows no registry.
 package statement

@@ -21,6 +21,12 @@ type File struct {
 	SHA256 string // lower-case hex
 }
 
+// Copied is a file of the recipe's folder that is in the image.
+type Copied struct {
+	File // its name is a slash path relative to the recipe
+	To   string
+}
+
 // Build is all that a provenance tells.
 type Build struct {
 	Image     string // the recipe's name for it
@@ -29,6 +35,8 @@ type Build struct {
 	Lock      File
 	Locked    *lock.Image
 	Base      string // "debian trixie", or repository@sha256:… of an image
+	Below     *Below // the verdict about an image below; nil: there is none
+	Copied    []Copied
 	Version   string // of forge
 	Commit    string // of forge
 	Mode      string // who executed steps: "embedded", "none", "unix", "tcp", …
@@ -82,22 +90,41 @@ func Provenance(b Build) Statement {
 
 func versionURI(version string) string { return Home + "@" + url.PathEscape(version) }
 
-// BuilderID is who built: the identity in the certificate that signs, as a URI, else forge of
-// that version, on somebody's own machine.
+// BuilderID is who built: forge of that version, and after a # the identity in the certificate
+// that signs, as a URI. A key vouches for no machine: then it is …/local. SLSA wants one URI.
 func BuilderID(version, identity string) string {
-	switch {
-	case identity == "":
+	if identity == "" {
 		return versionURI(version) + "/local"
-	case strings.Contains(identity, "://"):
-		return identity
-	case strings.Contains(identity, "@"):
-		return "mailto:" + identity
 	}
-	return versionURI(version) + "/" + url.PathEscape(identity)
+	return versionURI(version) + "#" + IdentityURI(identity)
+}
+
+// IdentityURI writes the name in a certificate as the fragment of a URI: an address stays as it is,
+// an e-mail address gets its scheme.
+func IdentityURI(identity string) string {
+	if !strings.Contains(identity, "://") && strings.Contains(identity, "@") {
+		identity = "mailto:" + identity
+	}
+	return strings.NewReplacer("%", "%25", "#", "%23", " ", "%20", "\"", "%22", "<", "%3C", ">", "%3E").Replace(identity)
+}
+
+// Builder takes the id of one of forge's builders apart. identity, in the form of IdentityURI, is
+// empty for a local one. ok is false for an id that is not forge's, as provenances had it that
+// named the identity alone.
+func Builder(id string) (version, identity string, ok bool) {
+	rest, ok := strings.CutPrefix(id, Home+"@")
+	if !ok {
+		return "", "", false
+	}
+	if version, identity, ok = strings.Cut(rest, "#"); ok {
+		return version, identity, identity != "" && !strings.Contains(version, "/")
+	}
+	version, ok = strings.CutSuffix(rest, "/local")
+	return version, "", ok && !strings.Contains(version, "/")
 }
 
 // materials are what the build took in, each with its sha256: recipe and lock first, then
-// the base, then sorted by address.
+// a base image, copied files, and the rest sorted by address.
 func materials(b Build) []resource {
 	l := b.Locked
 	out := []resource{
@@ -105,7 +132,9 @@ func materials(b Build) []resource {
 		{Name: "lock", Digest: sha(b.Lock.SHA256), Annotations: map[string]string{"file": b.Lock.Name}},
 	}
 	if l.Base != nil {
-		out = append(out, resource{Name: "base", URI: "docker://" + strings.TrimPrefix(l.Base.Reference, "docker://"), Digest: sha(l.Base.Manifest), Annotations: map[string]string{"base": b.Base}})
+		notes := map[string]string{"base": b.Base}
+		b.Below.note(notes)
+		out = append(out, resource{Name: "base", URI: "docker://" + strings.TrimPrefix(l.Base.Reference, "docker://"), Digest: sha(l.Base.Manifest), Annotations: notes})
 	}
 	var rest []resource
 	if l.Debian != nil {
@@ -122,6 +151,9 @@ func materials(b Build) []resource {
 	}
 	if l.Init.SHA256 != "" {
 		rest = append(rest, resource{Name: "forge-init", URI: versionURI(b.Version) + "#forge-init", Digest: sha(l.Init.SHA256)})
+	}
+	for _, c := range b.Copied {
+		out = append(out, resource{Name: "copy", Digest: sha(c.SHA256), Annotations: map[string]string{"file": c.Name, "path": c.To}})
 	}
 	sort.SliceStable(rest, func(i, j int) bool {
 		return rest[i].URI+rest[i].Digest["sha256"] < rest[j].URI+rest[j].Digest["sha256"]

@@ -19,6 +19,7 @@ const (
 	TypeOpenVEX    = "https://openvex.dev/ns/v0.2.0"
 	TypeTests      = "https://in-toto.io/attestation/test-result/v0.1"
 	TypeFacts      = "https://github.com/forge-build/forge/facts/v1"
+	TypeBase       = "https://github.com/forge-build/forge/base/v1"
 )
 
 // Image is what a statement is about.

@@ -2,6 +2,7 @@ package statement
 
 import (
 	"bytes"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func example(t *testing.T) Build {
 	}
 	for name, im := range l.Images {
 		return Build{Image: name, Recipe: File{"recipe.hcl", strings.Repeat("11", 32)}, Lock: File{"recipe.lock.json", strings.Repeat("22", 32)},
-			Locked: im, Base: "debian trixie", Version: "v1.2.3", Commit: "0123abc", Mode: "embedded"}
+			Locked: im, Base: "debian trixie", Copied: []Copied{{File{"app/train.py", strings.Repeat("33", 32)}, "/app/train.py"}}, Version: "v1.2.3", Commit: "0123abc", Mode: "embedded"}
 	}
 	t.Fatal("no image")
 	return Build{}
@@ -88,7 +89,7 @@ func TestProvenanceNamesEverythingThatWentIn(t *testing.T) {
 		}
 		found[d.Digest["sha256"]] = true
 	}
-	want := []string{b.Recipe.SHA256, b.Lock.SHA256, b.Locked.Init.SHA256}
+	want := []string{b.Recipe.SHA256, b.Lock.SHA256, b.Locked.Init.SHA256, b.Copied[0].SHA256}
 	for _, w := range b.Locked.Wheels {
 		want = append(want, w.SHA256)
 	}
@@ -111,14 +112,32 @@ func TestProvenanceNamesEverythingThatWentIn(t *testing.T) {
 	}
 }
 
-func TestTheBuilderIsWhoSigned(t *testing.T) {
+func TestTheBuilderIsForgeAndWhoSigned(t *testing.T) {
+	const at = "https://github.com/forge-build/forge@v1.2.3"
 	for identity, want := range map[string]string{
-		"": "https://github.com/forge-build/forge@v1.2.3/local",
-		"https://github.com/acme/ml/.github/workflows/image.yml@refs/heads/main": "https://github.com/acme/ml/.github/workflows/image.yml@refs/heads/main",
-		"ml@acme.example": "mailto:ml@acme.example",
+		"": at + "/local",
+		"https://github.com/acme/ml/.github/workflows/image.yml@refs/heads/main": at + "#https://github.com/acme/ml/.github/workflows/image.yml@refs/heads/main",
+		"ml@acme.example":         at + "#mailto:ml@acme.example",
+		"spiffe://acme.example/a": at + "#spiffe://acme.example/a",
+		"/local":                  at + "#/local",
+		"a#/local b":              at + "#a%23/local%20b",
 	} {
-		if got := BuilderID("v1.2.3", identity); got != want {
+		got := BuilderID("v1.2.3", identity)
+		if got != want {
 			t.Errorf("%q: %s", identity, got)
+		}
+		if _, err := url.Parse(got); err != nil {
+			t.Errorf("%q: %v", identity, err)
+		}
+		version, of, ok := Builder(got)
+		if want := IdentityURI(identity); version != "v1.2.3" || of != want || !ok {
+			t.Errorf("%s is %q by %q, %v", got, version, of, ok)
+		}
+	}
+	for _, id := range []string{"", "https://github.com/acme/ml/.github/workflows/image.yml@refs/heads/main", "https://github.com/forge-build/forge", at, at + "#",
+		at + "/local/more", "https://github.com/forge-build/forgery@v1/local", "https://github.com/forge-build/forge@v1/x#y"} {
+		if version, of, ok := Builder(id); ok {
+			t.Errorf("%s is %q by %q", id, version, of)
 		}
 	}
 }

@@ -33,3 +33,32 @@ image "python" {
   python { version = "3.12" } # ERROR: STACK base "image"
   base "debian" {}
 }
+
+image "signed-by-nobody" {
+  base "image" {
+    from = "registry.example/python@sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+    signed_by {} # ERROR: Base signed by nobody
+  }
+}
+
+image "signed-by-two" {
+  base "image" {
+    from = "registry.example/python@sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+    signed_by { # ERROR: Base signed by nobody
+      key      = "base.pub"
+      identity = "ml@acme.example"
+      issuer   = "https://accounts.example"
+    }
+  }
+}
+
+image "signed-by-half" {
+  base "image" {
+    from = "registry.example/python@sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+    signed_by { # ERROR: Base signed by nobody
+      identity   = "*" # ERROR: Invalid identity
+      trust_root = "../root.json" # ERROR: File from outside
+      repository = "python:3.13" # ERROR: Invalid repository
+    }
+  }
+}
