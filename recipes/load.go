@@ -120,7 +120,7 @@ func (f *File) decode(body *hclsyntax.Body, o Options) hcl.Diagnostics {
 		f.Images = append(f.Images, im)
 		f.places[im.Name] = d.places
 	}
-	return diags
+	return append(diags, f.together()...)
 }
 
 // Problem is a mistake that was found after loading, by a part of forge that knows more. at

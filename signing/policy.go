@@ -97,7 +97,8 @@ const (
 type IndexRule int
 
 const (
-	// EveryChild wants each image of an index to fulfil the policy by itself.
+	// EveryChild wants each image of an index to fulfil the policy by itself, and the index to be
+	// signed if they must be.
 	EveryChild IndexRule = iota
 	// IndexOnly is content with statements about the index, which names its children by
 	// digest.
@@ -168,6 +169,16 @@ func (p *Policy) requirements() []Requirement {
 		return []Requirement{{Types: []string{TypeSignature}}}
 	}
 	return p.Statements
+}
+
+// ofIndex are the requirements for an index whose images must fulfil the policy: it is signed as
+// they are, and has no content of its own that a statement could be about.
+func (p *Policy) ofIndex() []Requirement {
+	all := slices.Clone(p.requirements())
+	for i, r := range all {
+		all[i].Optional = r.Optional || !slices.Contains(r.Types, TypeSignature)
+	}
+	return all
 }
 
 // everyone is who is named anywhere in the policy.

@@ -43,7 +43,11 @@ func Verify(ctx context.Context, src evidence.Source, image Image, p Policy) (*V
 	if err != nil {
 		return nil, err
 	}
-	v, err := verifyOne(ctx, src, image, doc, &p)
+	own := p
+	if doc.Index != nil && p.Index == EveryChild {
+		own.Statements = p.ofIndex()
+	}
+	v, err := verifyOne(ctx, src, image, doc, &own)
 	if err != nil || doc.Index == nil {
 		return v, err
 	}

@@ -41,6 +41,7 @@ or a full predicate type.`,
 	}
 	o.expectation.flags(c)
 	o.reading(c)
+	o.platform(c)
 	c.Flags().StringVar(&o.kind, "type", "", "the kind of statement")
 	c.Flags().BoolVar(&o.statement, "statement", false, "print the whole statement: subject, type and document")
 	return c
@@ -60,16 +61,18 @@ func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref 
 		return t.unverified(err)
 	}
 	defer v.close()
-	_, accepted, verified, err := v.judge(ctx, o.verifyOptions, ref)
+	image, accepted, verified, err := v.judge(ctx, o.verifyOptions, ref)
 	if err != nil {
 		return t.unverified(err)
 	}
 	statements := []signing.Statement{}
-	image := ref
 	if accepted != nil {
-		statements, image = accepted.Statements, accepted.Image
+		statements = accepted.Statements
 	} else {
-		statements, image = verified.Statements(), verified.Image().String()
+		statements = verified.Statements()
+	}
+	if o.only != "" {
+		statements = slices.DeleteFunc(statements, func(s signing.Statement) bool { return !strings.HasSuffix(image, "@"+s.Subject) })
 	}
 	statements, err = ofOne(statements, types, image)
 	if err != nil {
@@ -91,7 +94,8 @@ func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref 
 // ofOne are the statements about the image itself; of an index that has none of the kind, those
 // about its only image that has. Several leave open which is meant.
 func ofOne(statements []signing.Statement, types []string, image string) ([]signing.Statement, error) {
-	repository, digest, _ := strings.Cut(image, "@")
+	i := strings.LastIndexByte(image, '@')
+	repository, digest := image[:i], image[i+1:]
 	about := map[string][]signing.Statement{}
 	for _, s := range statements {
 		if slices.Contains(types, s.Type) {
@@ -109,7 +113,7 @@ func ofOne(statements []signing.Statement, types []string, image string) ([]sign
 		names = append(names, repository+"@"+subject)
 	}
 	slices.Sort(names)
-	return nil, usageError{fmt.Errorf("%s is an index, and each of its images has such a statement; name one: %s", image, strings.Join(names, ", "))}
+	return nil, usageError{fmt.Errorf("%s is an index, and each of its images has such a statement; name one, or its --platform: %s", image, strings.Join(names, ", "))}
 }
 
 // newest is the newest statement of some types, or nil.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,11 +153,14 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 		t.built(im.Name, out.reference(result), result, o.publish == nil)
 		done = append(done, builtImage{im.Name, out.reference(result), out.siblings(im).html(), time.Since(start).Seconds(), result, nil})
 	}
-	for i, im := range images { // once all have passed
-		if s := ships[im.Name]; s != nil {
-			if done[i].Published, err = s.built(ctx, t, file, im, l.Images[im.Name], o.builder, done[i].Result, out.siblings(im)); err != nil {
-				return err
-			}
+	of := func(im *recipes.Image) *builtImage { return &done[slices.Index(images, im)] }
+	for _, s := range ships { // once all have passed
+		p, err := s.built(ctx, t, file, l, o.builder, func(im *recipes.Image) made { return made{result: of(im).Result, at: out.siblings(im)} })
+		if err != nil {
+			return err
+		}
+		for _, im := range s.images {
+			of(im).Published = p
 		}
 	}
 	if t.json {

@@ -246,6 +246,9 @@ func (w *workshop) base(ctx context.Context, im *recipes.Image, li *lock.Image, 
 		w.t.say("%s: the base's variables %s are removed", im.Name, strings.Join(b.Lock.Removed, ", "))
 	}
 	li.Base = &b.Lock
+	if _, err := verifyBase(ctx, w.t, w.file.Dir, im, li); err != nil {
+		return nil, err
+	}
 	ro.Target = &resolve.Target{Python: b.Python, GLIBC: b.GLIBC()}
 	return b, nil
 }

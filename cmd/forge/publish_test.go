@@ -16,9 +16,12 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/recipes/finding"
@@ -102,6 +105,77 @@ func TestPublishCopyAndPullAsAUserRunsThem(t *testing.T) {
 	}
 	if _, err := os.Stat(into); !errors.Is(err, os.ErrNotExist) {
 		t.Error("what is not verified was fetched")
+	}
+}
+
+// An index: it is signed, and each of its images has what is asked for.
+func TestAnIndexIsVerifiedWithItsImages(t *testing.T) {
+	host, _ := hosts(t, signtest.NoReferrers)
+	private, public := signtest.Key(t)
+	dir := t.TempDir()
+	var children []string
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, arch := range []string{"amd64", "arm64"} {
+		im, err := random.Image(1000, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := im.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		children = append(children, h.String())
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: im, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: arch}}})
+	}
+	p, err := layout.Write(dir, empty.Index)
+	if err == nil {
+		err = p.AppendIndex(index)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo := host + "/team/image"
+	out, errs, code := forgeRun(t, "publish", "--no-scan", "--to", repo, "--tag", "1.0", "--key", private, "oci:"+dir)
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	archive, back := filepath.Join(t.TempDir(), "a.tar"), filepath.Join(t.TempDir(), "back")
+	if _, errs, code := forgeRun(t, "copy", repo+":1.0", "oci-archive:"+archive); code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	if _, errs, code := forgeRun(t, "copy", "oci-archive:"+archive, "oci:"+back); code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	whole, arm := out, repo+"@"+children[1]+"\n"
+	for name, row := range map[string]struct {
+		args []string
+		code int
+		out  string
+		errs string
+	}{
+		"the index":             {[]string{"verify", repo + ":1.0"}, 0, whole, ""},
+		"with an SBOM of each":  {[]string{"verify", "--require", "spdx", repo + ":1.0"}, 0, whole, ""},
+		"which it has not":      {[]string{"verify", "--require", "provenance", repo + ":1.0"}, 4, "", "provenance"},
+		"of the index itself":   {[]string{"verify", "--index-only", "--require", "spdx", repo + ":1.0"}, 4, "", "spdx"},
+		"without its signature": {[]string{"verify", "--attestations-only", "--require", "spdx", repo + ":1.0"}, 0, whole, ""},
+		"one image":             {[]string{"verify", "--require", "spdx", strings.TrimSpace(arm)}, 0, arm, ""},
+		"for a platform":        {[]string{"verify", "--platform", "linux/arm64", repo + ":1.0"}, 0, arm, ""},
+		"for none of them":      {[]string{"verify", "--platform", "linux/riscv64", repo + ":1.0"}, 2, "", "it has linux/amd64, linux/arm64"},
+		"one is none of many":   {[]string{"verify", "--platform", "linux/arm64", strings.TrimSpace(arm)}, 2, "", "no index"},
+		"whose SBOM":            {[]string{"attestation", "--type", "spdx", repo + ":1.0"}, 2, "", "--platform"},
+		"a copy":                {[]string{"verify", "--offline", "--repository", repo, "--platform", "linux/arm64", "--require", "spdx", "oci:" + back}, 0, "oci:" + back + "@" + children[1] + "\n", ""},
+	} {
+		out, errs, code := forgeRun(t, append([]string{row.args[0], "--key", public}, row.args[1:]...)...)
+		if code != row.code || out != row.out || !strings.Contains(errs, row.errs) {
+			t.Errorf("%s: exit %d, %q: %s", name, code, out, errs)
+		}
+	}
+	sbom, errs, code := forgeRun(t, "attestation", "--key", public, "--type", "spdx", "--platform", "linux/arm64", repo+":1.0")
+	if code != 0 || !strings.Contains(sbom, strings.TrimPrefix(children[1], "sha256:")) || strings.Contains(sbom, strings.TrimPrefix(children[0], "sha256:")) {
+		t.Errorf("attestation: exit %d: %s", code, errs)
+	}
+	if _, errs, code := forgeRun(t, "attestation", "--key", public, "--type", "provenance", "--platform", "linux/arm64", repo+":1.0"); code != 4 {
+		t.Errorf("no such statement: exit %d: %s", code, errs)
 	}
 }
 

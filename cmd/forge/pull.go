@@ -163,9 +163,14 @@ func onePlatform(ctx context.Context, from push.Source, d v1.Descriptor, platfor
 	if err != nil || !doc.IsIndex() {
 		return d, err
 	}
+	return forPlatform(doc.Manifests, platform)
+}
+
+// forPlatform is the one image of an index for a platform.
+func forPlatform(all []v1.Descriptor, platform string) (v1.Descriptor, error) {
 	var found []v1.Descriptor
 	var has []string
-	for _, m := range doc.Manifests {
+	for _, m := range all {
 		if m.Platform == nil {
 			continue
 		}
@@ -175,7 +180,7 @@ func onePlatform(ctx context.Context, from push.Source, d v1.Descriptor, platfor
 		}
 	}
 	if len(found) != 1 {
-		return d, fmt.Errorf("the index has %d images for %s, one is due; it has %s", len(found), platform, strings.Join(has, ", "))
+		return v1.Descriptor{}, fmt.Errorf("the index has %d images for %s, one is due; it has %s", len(found), platform, strings.Join(has, ", "))
 	}
 	return found[0], nil
 }

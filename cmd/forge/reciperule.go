@@ -31,10 +31,10 @@ func (o recipeOptions) policyOf() (*trust.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(images) != 1 {
+	im := images[0]
+	if together := file.Together(im); len(images) > len(together) {
 		return nil, usageError{fmt.Errorf("%q has %d images; choose one with --recipe-image", o.recipe, len(images))}
 	}
-	im := images[0]
 	switch {
 	case im.Sign == nil:
 		return nil, usageError{fmt.Errorf("image %q has no sign block, so nobody is named who must have signed", im.Name)}
@@ -56,10 +56,14 @@ func (o recipeOptions) policyOf() (*trust.Policy, error) {
 	by := []string{signer.Name}
 	r := trust.Rule{Name: im.Name, Repositories: []trust.Scope{scope}, SignedBy: by, Signatures: 1, Level: trust.LevelEach, SBOM: &trust.SBOM{SignedBy: by},
 		Provenance: &trust.Provenance{SignedBy: by, Recipes: []string{"sha256:" + file.SHA256}, Locks: []string{fmt.Sprintf("sha256:%x", sha256.Sum256(raw))}}}
-	if len(im.Tests) > 0 {
+	tested, limited := true, true // each image for one of several platforms
+	for _, one := range file.Together(im) {
+		tested, limited = tested && len(one.Tests) > 0, limited && one.Vulnerabilities != nil
+	}
+	if tested {
 		r.Tests = &trust.Tests{SignedBy: by}
 	}
-	if im.Vulnerabilities != nil { // the build's gate has applied its limits; the scan must be there
+	if limited { // the build's gate has applied its limits; the scan must be there
 		r.Scan = &trust.Scan{SignedBy: by, Exploited: true, Waivers: true}
 	}
 	return &trust.Policy{Path: file.Path, SHA256: file.SHA256, Root: root, Signers: []trust.Signer{*signer}, Rules: []trust.Rule{r}}, nil

@@ -15,13 +15,12 @@ import (
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/recipes/lock"
-	"github.com/forge-build/forge/signing/push"
 	"github.com/forge-build/forge/signing/statement"
 )
 
 // statementsOf says what is known about an image that was built from a recipe. Every one is
 // about the digest that the build gave, and no other.
-func statementsOf(file *recipes.File, im *recipes.Image, li *lock.Image, mode, identity string, r *builder.Result, at siblings) (func(*push.Document) ([]statement.Statement, error), error) {
+func statementsOf(file *recipes.File, im *recipes.Image, li *lock.Image, mode, identity string, m made) ([]statement.Statement, error) {
 	lockPath := lock.PathOf(file.Path)
 	raw, err := os.ReadFile(lockPath)
 	if err != nil {
@@ -33,18 +32,21 @@ func statementsOf(file *recipes.File, im *recipes.Image, li *lock.Image, mode, i
 		statement.Provenance(statement.Build{
 			Image: im.Name, Recipe: recipe, Variables: file.Variables,
 			Lock:   statement.File{Name: filepath.Base(lockPath), SHA256: fmt.Sprintf("%x", sha256.Sum256(raw))},
-			Locked: li, Base: baseOf(im), Version: v.Forge, Commit: v.Commit, Mode: modeOf(mode), Identity: identity,
+			Locked: li, Base: baseOf(im), Below: m.below, Copied: copiedOf(m.result), Version: v.Forge, Commit: v.Commit, Mode: modeOf(mode), Identity: identity,
 		}),
 		statement.Facts(li),
 	}
-	if len(r.Tests) > 0 {
+	if m.below != nil {
+		all = append(all, statement.Base(*m.below))
+	}
+	if len(m.result.Tests) > 0 {
 		var passed []string
-		for _, t := range r.Tests {
+		for _, t := range m.result.Tests {
 			passed = append(passed, t.Name)
 		}
 		all = append(all, statement.Tests(recipe, passed, nil))
 	}
-	beside, err := readBeside(at, r.Digest)
+	beside, err := readBeside(m.at, m.result.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +54,7 @@ func statementsOf(file *recipes.File, im *recipes.Image, li *lock.Image, mode, i
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, more...)
-	return func(d *push.Document) ([]statement.Statement, error) {
-		if d.Descriptor.Digest.String() != r.Digest {
-			return nil, fmt.Errorf("the layout %q holds %s, the build gave %s", r.Dir, d.Descriptor.Digest, r.Digest)
-		}
-		return all, nil
-	}, nil
+	return append(all, more...), nil
 }
 
 // baseOf names what lies below an image, the way that a trust policy does.
@@ -67,6 +63,15 @@ func baseOf(im *recipes.Image) string {
 		return im.Base.From
 	}
 	return "debian " + im.Debian.Suite
+}
+
+// copiedOf are the recipe's own files in an image.
+func copiedOf(r *builder.Result) []statement.Copied {
+	var all []statement.Copied
+	for _, c := range r.Copied {
+		all = append(all, statement.Copied{File: statement.File{Name: c.File, SHA256: c.SHA256}, To: c.To})
+	}
+	return all
 }
 
 // modeOf is who executes, without the address.

@@ -42,6 +42,7 @@ type verifyOptions struct {
 	all      string // a list of images
 	parallel int
 	database databaseOptions // for a scan that a trust policy wants anew
+	only     string          // platform: of an index, this image
 	offline  bool
 	timeout  time.Duration
 }
@@ -89,6 +90,9 @@ or a full predicate type.`,
 			if err := o.either(c); err != nil {
 				return err
 			}
+			if o.all != "" && o.only != "" {
+				return usageError{errors.New("--platform chooses an image of one index; --all is about many")}
+			}
 			if o.all != "" {
 				return runVerifyAll(c.Context(), t, o)
 			}
@@ -99,6 +103,7 @@ or a full predicate type.`,
 	o.reading(c)
 	c.Flags().StringVar(&o.all, "all", "", "file of a list of images, or - for standard input")
 	c.Flags().IntVar(&o.parallel, "parallel", 8, "with --all: how many images at once")
+	o.platform(c)
 	return c
 }
 
@@ -111,6 +116,11 @@ func (o *verifyOptions) reading(c *cobra.Command) {
 	c.Flags().BoolVar(&o.offline, "offline", false, "refuse to open a connection: IMAGE must be a layout")
 	o.database.flags(c)
 	c.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long a registry may take for everything about one image")
+}
+
+// platform adds the flag that chooses one image of an index.
+func (o *verifyOptions) platform(c *cobra.Command) {
+	c.Flags().StringVar(&o.only, "platform", "", "of an index, the image for this platform, linux/arm64; the whole index is verified")
 }
 
 // either refuses flags beside a trust policy that would say something else.

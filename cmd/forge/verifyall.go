@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -133,7 +134,9 @@ func (v *verifier) judge(ctx context.Context, o verifyOptions, ref string) (show
 		defer c.Close() // of a folder that was only read
 	}
 	if v.trust == nil {
-		w, err = signing.Verify(ctx, src, image, v.policy)
+		if w, err = signing.Verify(ctx, src, image, v.policy); err == nil {
+			shown, err = o.chosen(ctx, src, image, shown)
+		}
 		return shown, nil, w, err
 	}
 	repository := image.Repository
@@ -143,8 +146,30 @@ func (v *verifier) judge(ctx context.Context, o verifyOptions, ref string) (show
 		}
 		repository = o.repositories[0]
 	}
-	a, err = v.trust.verify(ctx, src, image, repository)
+	if a, err = v.trust.verify(ctx, src, image, repository); err == nil {
+		shown, err = o.chosen(ctx, src, image, shown)
+	}
 	return shown, a, nil, err
+}
+
+// chosen is what is shown of a verified image: itself, or with --platform the image of an index
+// for that platform, which was verified with it.
+func (o verifyOptions) chosen(ctx context.Context, src evidence.Source, image signing.Image, shown string) (string, error) {
+	if o.only == "" {
+		return shown, nil
+	}
+	doc, err := src.Document(ctx, image.Digest)
+	if err != nil {
+		return "", err
+	}
+	if doc.Index == nil {
+		return "", usageError{fmt.Errorf("--platform %s: %s is one image, and no index of several", o.only, shown)}
+	}
+	one, err := forPlatform(doc.Index.Manifests, o.only)
+	if err != nil {
+		return "", usageError{fmt.Errorf("--platform %s: %w", o.only, err)}
+	}
+	return strings.Replace(shown, image.Digest.String(), one.Digest.String(), 1), nil
 }
 
 func (v *verifier) outcome(ctx context.Context, o verifyOptions, im manifests.Image) outcome {

@@ -19,7 +19,7 @@ import (
 
 // Order says what is to be published, and where.
 type Order struct {
-	From  *push.Layout
+	From  push.Source
 	Image v1.Descriptor // of From: an image or an index
 	To    name.Repository
 	Tags  []string          // they move last; none without a Signer
@@ -152,11 +152,28 @@ func (p *Publisher) targets(ctx context.Context, o Order) ([]target, error) {
 			return nil, err
 		}
 		if size := base64.StdEncoding.EncodedLen(len(raw)) + maxMaterial; size > signing.MaxBundle {
-			return nil, fmt.Errorf("the statement %s about %s has %.1f MB; its bundle would have more than the %d MiB that are read when it is verified", s.Type, t.image, float64(len(raw))/1e6, signing.MaxBundle>>20)
+			return nil, &SizeError{s.Type, t.image.String(), int64(len(raw))}
 		}
 		t.statements = append(t.statements, written{s.Type, raw})
 	}
 	return append(out, t), nil
+}
+
+// SizeError is a statement whose bundle nobody would read: forge's limit is that of other tools and
+// services too. signing A45.
+type SizeError struct {
+	Type  string
+	Image string
+	Size  int64
+}
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("the statement %s about %s has %.1f MB; its bundle would have more than the %d MiB that are read when it is verified", e.Type, e.Image, float64(e.Size)/1e6, signing.MaxBundle>>20)
+}
+
+// Hint says what to do.
+func (e *SizeError) Hint() string {
+	return "nothing was sent; fewer packages make it smaller: divide the image, or let slim drop what nobody needs"
 }
 
 // maxMaterial is more than a bundle holds beside its statement: certificate, log entry, times.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -30,6 +31,18 @@ import (
 
 var background = context.Background()
 
+// TestMain keeps the passwords of whoever runs the tests out of them.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "forge-test-*")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("DOCKER_CONFIG", dir)
+	code := m.Run()
+	_ = os.RemoveAll(dir) // a folder of ours
+	os.Exit(code)
+}
+
 // place is a registry that can be cut off, and that looks at what it is told to tag.
 type place struct {
 	t       *testing.T
@@ -45,7 +58,6 @@ type place struct {
 }
 
 func newPlace(t *testing.T, k signtest.Kind) *place {
-	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	p := &place{t: t, left: -1}
 	inner := signtest.Handler(k)
 	p.host = signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -139,15 +151,7 @@ func order(t *testing.T, p *place, index bool) Order {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, err := push.OpenLayout(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = from.Close() })
-	d, err := from.Image()
-	if err != nil {
-		t.Fatal(err)
-	}
+	from, d := laid(t, dir)
 	private, _ := signtest.Key(t)
 	s, err := signing.NewSigner(background, signing.SignWith{Key: private})
 	if err != nil {
@@ -162,6 +166,46 @@ func order(t *testing.T, p *place, index bool) Order {
 				statement.Tests(statement.File{Name: "recipe.hcl", SHA256: strings.Repeat("11", 32)}, []string{"imports"}, nil),
 			}, nil
 		}}
+}
+
+// laid opens a layout.
+func laid(t *testing.T, dir string) (*push.Layout, v1.Descriptor) {
+	t.Helper()
+	from, err := push.OpenLayout(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = from.Close() })
+	d, err := from.Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return from, d
+}
+
+// joined is an order for the images of two layouts, as an index.
+func joined(t *testing.T, p *place) Order {
+	o := order(t, p, false)
+	var layouts []*push.Layout
+	for _, arch := range []string{"amd64", "arm64"} {
+		dir := t.TempDir()
+		l, err := layout.Write(dir, empty.Index)
+		if err == nil {
+			err = l.AppendImage(signtest.Image(t), layout.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, _ := laid(t, dir)
+		layouts = append(layouts, from)
+	}
+	j, err := push.Join(layouts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.From, o.Image = j, j.Index.Descriptor
+	p.image.Digest = j.Index.Descriptor.Digest
+	return o
 }
 
 var kinds = []string{statement.TypeSPDX, statement.TypeTests, statement.TypeSignature}
@@ -227,46 +271,89 @@ func TestPublishOfAnIndexSignsEachImage(t *testing.T) {
 	p.mustBeSigned() // each child is wanted by the policy
 }
 
-// Killed at every request there is: no tag names what is not signed, and the next run
+func TestPublishOfSeveralPlatformsSignsTheIndexAndEachImage(t *testing.T) {
+	for _, k := range signtest.Kinds() {
+		p := newPlace(t, k)
+		o := joined(t, p)
+		out, err := publisher(t).Publish(background, o)
+		if err != nil || len(out.Signed) != 9 || out.Image.DigestStr() != o.Image.Digest.String() {
+			t.Fatalf("%v: %+v, %v", k, out, err)
+		}
+		index, err := remote.Index(p.repo.Tag("1.0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := index.IndexManifest()
+		if err != nil || len(m.Manifests) != 2 || m.Manifests[0].Platform.String() != "linux/amd64" || m.Manifests[1].Platform.String() != "linux/arm64" {
+			t.Errorf("%v: %+v, %v", k, m, err)
+		}
+		p.mustBeSigned()
+		again, err := publisher(t).Publish(background, o)
+		if err != nil || len(again.Signed) != 0 || again.Sent.Bytes != 0 {
+			t.Errorf("%v: %+v, %v", k, again, err)
+		}
+	}
+}
+
+// Killed at every request there is, of several platforms at many: no tag names what is not signed, and the next run
 // completes it, signing nothing that is there.
 func TestPublishCanBeInterruptedAnywhere(t *testing.T) {
-	for _, k := range []signtest.Kind{signtest.Conforming, signtest.NoReferrers} {
-		t.Run(k.String(), func(t *testing.T) {
-			reached := 0
-			for n := 1; ; n++ {
-				p := newPlace(t, k)
-				o := order(t, p, false)
-				p.die(n)
-				_, err := publisher(t).Publish(background, o)
-				if err == nil {
-					break
-				}
-				if n > 200 {
-					t.Fatal("it never ends")
-				}
-				if tags := p.tagsAlive(); len(tags) > 0 {
-					reached++ // mustBeSigned has looked when they were written
-				}
-				if p.tagsAlive() == nil {
-					listed := p.listed(o)
-					out, err := publisher(t).Publish(background, o)
-					if err != nil || len(out.Signed)+listed != 3 || len(out.Kept) != listed {
-						t.Errorf("dead after %d requests, with %d statements listed; then %+v, %v", n, listed, out, err)
-					}
-				} else if _, err := publisher(t).Publish(background, o); err != nil {
-					t.Errorf("dead after %d requests; then %v", n, err)
-				}
-				if d := cmp.Diff([]string{"1.0", "latest"}, p.tagsAlive()); d != "" {
-					t.Errorf("dead after %d requests; then %s", n, d)
-				}
-				if n := p.listed(o); n != 3 {
-					t.Errorf("dead after %d requests; then %d statements", n, n)
+	for name, row := range map[string]struct {
+		kind signtest.Kind
+		of   func(*testing.T, *place) Order
+		due  int // statements
+		step int // which requests: each, or one of several, and each of the last
+	}{
+		"an image":                                 {signtest.Conforming, single, 3, 1},
+		"an image, without the referrers API":      {signtest.NoReferrers, single, 3, 1},
+		"several platforms":                        {signtest.Conforming, joined, 9, 7},
+		"several platforms, without referrers API": {signtest.NoReferrers, joined, 9, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t, row.kind)
+			if _, err := publisher(t).Publish(background, row.of(t, p)); err != nil {
+				t.Fatal(err)
+			}
+			between := 0
+			for n := 1; n < p.asked; n++ {
+				if n%row.step == 0 || n > p.asked-12 {
+					interrupted(t, row.kind, row.of, row.due, n, &between)
 				}
 			}
-			if reached == 0 {
+			if between == 0 {
 				t.Error("no kill between the two tags was tried")
 			}
 		})
+	}
+}
+
+func single(t *testing.T, p *place) Order { return order(t, p, false) }
+
+// interrupted publishes to a registry that dies at the n-th request, and then again.
+func interrupted(t *testing.T, kind signtest.Kind, of func(*testing.T, *place) Order, due, n int, between *int) {
+	p := newPlace(t, kind)
+	o := of(t, p)
+	p.die(n)
+	if _, err := publisher(t).Publish(background, o); err == nil {
+		return // it was through before
+	}
+	if tags := p.tagsAlive(); len(tags) > 0 { // mustBeSigned has looked when they were written
+		*between++
+		if _, err := publisher(t).Publish(background, o); err != nil {
+			t.Errorf("dead after %d requests; then %v", n, err)
+		}
+	} else {
+		listed := p.listed(o)
+		out, err := publisher(t).Publish(background, o)
+		if err != nil || len(out.Signed)+listed != due || len(out.Kept) != listed {
+			t.Errorf("dead after %d requests, with %d statements listed; then %+v, %v", n, listed, out, err)
+		}
+	}
+	if d := cmp.Diff([]string{"1.0", "latest"}, p.tagsAlive()); d != "" {
+		t.Errorf("dead after %d requests; then %s", n, d)
+	}
+	if listed := p.listed(o); listed != due {
+		t.Errorf("dead after %d requests; then %d statements", n, listed)
 	}
 }
 
@@ -276,13 +363,22 @@ func (p *place) tagsAlive() []string {
 	return p.tags()
 }
 
+// listed counts the statements about an image, or about an index and its images.
 func (p *place) listed(o Order) int {
 	p.die(-1)
-	docs, junk, err := push.New(transport(p.t)).Referrers(background, o.To.Digest(o.Image.Digest.String()))
-	if err != nil || len(junk) > 0 {
-		p.t.Errorf("junk %v, %v", junk, err)
+	doc, err := o.From.Document(background, o.Image.Digest, o.Image.MediaType)
+	if err != nil {
+		p.t.Fatal(err)
 	}
-	return len(docs)
+	n := 0
+	for _, d := range append(doc.Manifests, doc.Descriptor) {
+		docs, junk, err := push.New(transport(p.t)).Referrers(background, o.To.Digest(d.Digest.String()))
+		if err != nil || len(junk) > 0 {
+			p.t.Errorf("junk %v, %v", junk, err)
+		}
+		n += len(docs)
+	}
+	return n
 }
 
 func TestConcurrentPublishersLoseNothing(t *testing.T) {
@@ -358,13 +454,7 @@ func TestAnIndexInsideAnIndexIsNotPublished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.From, err = push.OpenLayout(dir); err != nil {
-		t.Fatal(err)
-	}
-	defer o.From.Close()
-	if o.Image, err = o.From.Image(); err != nil {
-		t.Fatal(err)
-	}
+	o.From, o.Image = laid(t, dir)
 	if _, err := publisher(t).Publish(background, o); err == nil || !strings.Contains(err.Error(), "inside an index") || p.asked != 0 {
 		t.Errorf("%v after %d requests", err, p.asked)
 	}
@@ -377,7 +467,6 @@ func TestPublishDoesNotTagWhatDoesNotComeBack(t *testing.T) {
 		"a registry that loses the image":   func(path string) bool { return strings.Contains(path, "/manifests/sha256:") },
 	} {
 		t.Run(what, func(t *testing.T) {
-			t.Setenv("DOCKER_CONFIG", t.TempDir())
 			inner := signtest.Handler(signtest.Conforming)
 			host := signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodGet && hide(r.URL.Path) {
@@ -431,12 +520,7 @@ func TestPublishOfADamagedLayout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.From, err = push.OpenLayout(dir); err != nil {
-		t.Fatal(err)
-	}
-	if o.Image, err = o.From.Image(); err != nil {
-		t.Fatal(err)
-	}
+	o.From, o.Image = laid(t, dir)
 	var mismatch *push.MismatchError
 	if _, err := publisher(t).Publish(background, o); !errors.As(err, &mismatch) || len(p.tags()) != 0 {
 		t.Errorf("%v, tags %v", err, p.tags())
