@@ -157,11 +157,6 @@ func TestHostileListsAndBlobsBesideAGoodSignature(t *testing.T) {
 	junkDesc := func(i int) v1.Descriptor {
 		return v1.Descriptor{MediaType: types.OCIManifestSchema1, Size: 1 << 19, ArtifactType: signing.BundleType, Digest: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%064x", i+1)}}
 	}
-	describe := func(w *world, ref name.Digest) v1.Descriptor {
-		d := signtest.Descriptor(w.t, ref)
-		d.ArtifactType = signing.BundleType
-		return d
-	}
 	for name, c := range map[string]func(w *world, good name.Digest) int{
 		"A28 10 000 referrers": func(w *world, good name.Digest) int {
 			descs := make([]v1.Descriptor, 0, 10000)
@@ -172,7 +167,7 @@ func TestHostileListsAndBlobsBesideAGoodSignature(t *testing.T) {
 			w.answer = func(rw http.ResponseWriter, r *http.Request) bool {
 				return atReferrers(r) && serve(rw, string(types.OCIImageIndex), raw)
 			}
-			return 255 + 1 // those that were looked at, and that there are more
+			return 4095 + 1 // those that were looked at, and that there are more
 		},
 		"A28 pages without end": func(w *world, good name.Digest) int {
 			raw := list(describe(w, good))
@@ -214,7 +209,7 @@ func TestHostileListsAndBlobsBesideAGoodSignature(t *testing.T) {
 			}
 			raw, _ := json.Marshal(m)
 			pushRaw(w.t, w.image.Context(), raw, types.OCIManifestSchema1)
-			return 64 + 1
+			return 1
 		},
 		"A28 a bundle that says it has 128 MB": func(w *world, good name.Digest) int {
 			raw := layerManifest(w.image, v1.Descriptor{MediaType: signing.BundleType, Size: 128 << 20, Digest: hashOf([]byte("x"))})
@@ -334,7 +329,7 @@ func TestHostileListsAndBlobsBesideAGoodSignature(t *testing.T) {
 			before := w.asked.Load()
 			start := time.Now()
 			w.verifies(rejected)
-			if n := w.asked.Load() - before; n > 700 {
+			if n := w.asked.Load() - before; n > 4096+300 {
 				t.Errorf("%d requests", n)
 			}
 			if d := time.Since(start); d > 20*time.Second {
@@ -342,6 +337,57 @@ func TestHostileListsAndBlobsBesideAGoodSignature(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A28, A29: thousands of referrers that are small, well made and signed by a stranger are
+// looked at to the end; a good one counts, wherever it stands. Beyond the bound it is said
+// that there are more.
+func TestAFloodOfSmallReferrersHidesNothing(t *testing.T) {
+	w := newWorld(t, signtest.Conforming)
+	good := describe(w, w.signed())
+	stranger := newAttacker(t)
+	bundle := string(stranger.statement(statementFor(w.image)))
+	blobs, manifests := map[string][]byte{}, map[string][]byte{}
+	descs := make([]v1.Descriptor, 0, 4200)
+	for i := range cap(descs) {
+		blob := []byte(strings.Replace(bundle, `"hint":""`, fmt.Sprintf(`"hint":"%d"`, i), 1))
+		blobs[hashOf(blob).String()] = blob
+		raw := layerManifest(w.image, v1.Descriptor{MediaType: signing.BundleType, Size: int64(len(blob)), Digest: hashOf(blob)})
+		manifests[hashOf(raw).String()] = raw
+		descs = append(descs, v1.Descriptor{MediaType: types.OCIManifestSchema1, ArtifactType: signing.BundleType, Size: 1, Digest: hashOf(raw)})
+	}
+	flood := func(n int) {
+		raw := list(append(slices.Clone(descs[:n]), good)...)
+		w.answer = func(rw http.ResponseWriter, r *http.Request) bool {
+			at := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+			switch {
+			case atReferrers(r):
+				return serve(rw, string(types.OCIImageIndex), raw)
+			case manifests[at] != nil:
+				return serve(rw, string(types.OCIManifestSchema1), manifests[at])
+			}
+			return blobs[at] != nil && serve(rw, "application/octet-stream", blobs[at])
+		}
+	}
+	flood(4095)
+	start := time.Now()
+	w.verifies(4095)
+	t.Logf("4,096 referrers: %v", time.Since(start))
+	flood(4200) // the good one is larger than each, and so comes last
+	refused(t, w.image, w.policy(), signing.CheckSignature, "does not hold")
+	_, err := check(t, w.image, w.policy())
+	var not *signing.NotVerifiedError
+	if !errors.As(err, &not) || !slices.ContainsFunc(not.Checks, func(c signing.Check) bool {
+		return c.ID == signing.CheckCandidates && c.Status == signing.Skipped && strings.Contains(c.Why, "105 more")
+	}) {
+		t.Errorf("nothing says that there are more: %v", err)
+	}
+}
+
+func describe(w *world, ref name.Digest) v1.Descriptor {
+	d := signtest.Descriptor(w.t, ref)
+	d.ArtifactType = signing.BundleType
+	return d
 }
 
 type zeros struct{}

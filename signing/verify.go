@@ -158,6 +158,9 @@ func (t *table) close(found *evidence.Found) {
 		text += fmt.Sprintf(", %d referrers are of other kinds", found.Others)
 	}
 	t.add(Check{ID: CheckCandidates, Status: Done, Found: text})
+	if found.Unread > 0 {
+		t.add(Check{ID: CheckCandidates, Status: Skipped, Why: fmt.Sprintf("%d more were not looked at: there are too many, or they are too large", found.Unread)})
+	}
 }
 
 // require looks for each required statement and adds its rows.

@@ -11,7 +11,8 @@
 // All is bounded before it is read ([Limits]): how many candidates, how many layers, how
 // many bytes each and together, how long. Nothing is decompressed: statements are stored as
 // they are. Candidates that say of themselves that they are small are read first, so large
-// junk cannot use up what the good ones need. A registry that fails in one place does not
+// junk cannot use up what the good ones need; and a flood of small ones is looked at to the
+// end, up to thousands, because each costs little. What lies beyond a bound is counted. A registry that fails in one place does not
 // hide what it offers in another; the failure is reported beside it.
 //
 // The package verifies no signature, and says nothing about whether a candidate counts.

@@ -38,6 +38,7 @@ type Junk struct {
 type Found struct {
 	Candidates int
 	Others     int     // referrers of other kinds
+	Unread     int     // referrers and layers beyond the bounds, which were not looked at
 	Junk       []Junk  //
 	Failures   []error // of the registry: what could not be looked at
 }
@@ -65,8 +66,8 @@ type Source interface {
 
 // Limits bound what is read. The zero value of a field means the default.
 type Limits struct {
-	Candidates  int           // manifests and layers looked at for one image; 256
-	Layers      int           // of one manifest; 64
+	Candidates  int           // manifests looked at for one image, and as many layers; 4096
+	Layers      int           // of one manifest; 1024
 	Bundle      int64         // bytes of a bundle; 16 MiB
 	Attestation int64         // bytes of an older attestation; 64 MiB
 	Total       int64         // bytes of all; 512 MiB
@@ -80,8 +81,8 @@ func (l Limits) filled() Limits {
 		}
 	}
 	n, m := int64(l.Candidates), int64(l.Layers)
-	set(&n, 256)
-	set(&m, 64)
+	set(&n, 4096)
+	set(&m, 1024)
 	l.Candidates, l.Layers = int(n), int(m)
 	set(&l.Bundle, 16<<20)
 	set(&l.Attestation, 64<<20)
@@ -95,10 +96,13 @@ func (l Limits) filled() Limits {
 // The sizes beyond which documents are not read. Source: hostile-input, Limits.
 const (
 	maxDocument  = 4 << 20
-	maxReferrer  = 1 << 20 // of the manifest of a referrer; eight are read at a time
-	maxPayload   = 1 << 20 // of an older signature
-	maxPages     = 64      // of a list of referrers
-	maxManifests = 1024    // of a layout
+	maxReferrer  = 64 << 10 // of the manifest of a referrer, which names a layer or two
+	maxOlder     = 1 << 20  // of a manifest under one of cosign's tags: each layer's annotations hold a certificate
+	maxListed    = 32 << 20 // of all referrers' manifests together
+	maxPayload   = 1 << 20  // of an older signature
+	maxPages     = 256      // of a list of referrers
+	maxPageBytes = 64 << 20 // of all its pages
+	maxManifests = 8192     // of a layout
 )
 
 // Media types of candidates; bundles come in several versions. Sources: Sigstore's bundle specification; cosign's

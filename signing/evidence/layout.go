@@ -226,13 +226,13 @@ func (l *Layout) roots(ctx context.Context, digest v1.Hash) (found []root, bad [
 			bad = append(bad, Junk{"layout", d.Digest.String(), err.Error()})
 		case doc.Index != nil && ref == fallback:
 			for _, r := range doc.Index.Manifests {
-				found = append(found, root{desc: r, where: "fallback tag in the layout"})
+				found = append(found, listed(r, "fallback tag in the layout"))
 			}
 		case doc.Image == nil:
 		case ref == sig || ref == att || cosigned[d.Annotations["kind"]] && l.only(digest):
 			found = append(found, root{desc: d, where: "layout", old: true})
 		case doc.Image.Subject != nil && doc.Image.Subject.Digest == digest:
-			found = append(found, root{desc: d, where: "layout"})
+			found = append(found, listed(d, "layout"))
 		}
 	}
 	return found, bad, nil

@@ -134,7 +134,7 @@ func (r *Registry) roots(ctx context.Context, digest v1.Hash) (found []root, bad
 		fail("tag "+fallback[:19], err)
 	} else {
 		for _, d := range doc.Index.Manifests {
-			found = append(found, root{desc: d, where: "fallback tag"})
+			found = append(found, listed(d, "fallback tag"))
 		}
 	}
 	for _, suffix := range []string{".sig", ".att"} {
@@ -161,10 +161,11 @@ func (r *Registry) tag(ctx context.Context, tag string) (*Document, error) {
 // "Listing Referrers".
 func (r *Registry) referrers(ctx context.Context, digest v1.Hash) ([]root, error) {
 	var found []root
+	var size int64
 	next := "referrers/" + digest.String()
 	for page := 0; next != ""; page++ {
-		if page == maxPages {
-			return found, junk("OCI-03: it has more than %d pages", maxPages)
+		if page == maxPages || size > maxPageBytes {
+			return found, junk("OCI-03: it has more than %d pages, or %d bytes", maxPages, maxPageBytes)
 		}
 		raw, served, link, err := r.page(ctx, next)
 		if err != nil {
@@ -177,8 +178,9 @@ func (r *Registry) referrers(ctx context.Context, digest v1.Hash) ([]root, error
 		if err != nil {
 			return found, err
 		}
+		size += int64(len(raw))
 		for _, d := range doc.Index.Manifests {
-			found = append(found, root{desc: d, where: "referrers API"})
+			found = append(found, listed(d, "referrers API"))
 		}
 		if len(found) > 64<<10 {
 			return found, junk("OCI-03: it lists more than %d referrers", 64<<10)

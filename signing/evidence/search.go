@@ -25,10 +25,16 @@ type place interface {
 
 // root is a manifest that may lead to candidates.
 type root struct {
-	desc  v1.Descriptor
-	doc   *Document // if it has been read
-	where string
-	old   bool // found under one of cosign's tags: it needs no subject
+	desc   v1.Descriptor
+	doc    *Document // if it has been read
+	where  string
+	old    bool // found under one of cosign's tags: it needs no subject
+	bundle bool // a list says that it is one
+}
+
+// listed is a root that a list names, without the texts that the list has for it.
+func listed(d v1.Descriptor, where string) root {
+	return root{desc: v1.Descriptor{Digest: d.Digest, Size: d.Size}, where: where, bundle: strings.HasPrefix(d.ArtifactType, bundlePrefix)}
 }
 
 // A search reads several things at a time, but holds few bytes: weight is in bytes.
@@ -45,7 +51,8 @@ type search struct {
 
 	mu      sync.Mutex
 	found   Found
-	looked  int   // manifests and layers
+	layersN int   // of all manifests
+	listed  int64 // bytes of the manifests that were read
 	budget  int64 // bytes that may still be read
 	pending []layer
 }
@@ -87,19 +94,26 @@ func (s *search) manifests(ctx context.Context, roots []root) error {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.desc.Size, b.desc.Size))
 	})
 	if n := len(roots) - s.lim.Candidates; n > 0 {
-		s.junk("referrers", "", fmt.Sprintf("%d more were not looked at: at most %d are", n, s.lim.Candidates))
+		s.unread("referrers", "", n, fmt.Sprintf("at most %d are", s.lim.Candidates))
 		roots = roots[:s.lim.Candidates]
 	}
-	s.looked = len(roots)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, r := range roots {
 		g.Go(func() error {
 			doc, err := r.doc, error(nil)
 			if doc == nil {
+				if s.full() {
+					s.locked(func() { s.unread(r.where, r.desc.Digest.String(), 1, "manifests have more than 32 MiB together") })
+					return nil
+				}
+				limit := int64(maxReferrer)
+				if r.old {
+					limit = maxOlder
+				}
 				one, stop := context.WithTimeout(ctx, s.lim.One)
 				defer stop()
-				doc, err = s.at.document(one, r.desc.Digest, maxReferrer)
+				doc, err = s.at.document(one, r.desc.Digest, limit)
 			}
 			return s.manifest(ctx, r, doc, err)
 		})
@@ -108,7 +122,7 @@ func (s *search) manifests(ctx context.Context, roots []root) error {
 }
 
 func rank(r root) int {
-	if r.old || strings.HasPrefix(r.desc.ArtifactType, bundlePrefix) {
+	if r.old || r.bundle {
 		return 0
 	}
 	return 1
@@ -125,6 +139,7 @@ func (s *search) manifest(ctx context.Context, r root, doc *Document, err error)
 		s.junk(r.where, doc.Digest.String(), "it is no manifest")
 		return nil
 	}
+	s.listed += int64(len(doc.Raw))
 	m := doc.Image
 	if !r.old && (m.Subject == nil || m.Subject.Digest != s.about) {
 		is := "nothing"
@@ -140,14 +155,17 @@ func (s *search) manifest(ctx context.Context, r root, doc *Document, err error)
 		if format == "" {
 			continue
 		}
-		if known++; known > s.lim.Layers || s.looked >= s.lim.Candidates*2 {
-			s.junk(r.where, doc.Digest.String(), fmt.Sprintf("%d layers were not looked at: too many", len(m.Layers)-i))
+		if known++; known > s.lim.Layers || s.layersN >= s.lim.Candidates {
+			s.unread(r.where, doc.Digest.String(), len(m.Layers)-i, fmt.Sprintf("at most %d layers of a manifest are, and %d of all", s.lim.Layers, s.lim.Candidates))
 			break
 		}
-		s.looked++
+		s.layersN++
 		if len(l.URLs) > 0 { // OCI-03
 			s.junk(r.where, l.Digest.String(), "OCI-03: it lies at an address of its own, which is not followed")
 			continue
+		}
+		if format == Bundle {
+			l.Annotations = nil // which say nothing that counts
 		}
 		s.pending = append(s.pending, layer{l, format, r.where, limit})
 	}
@@ -174,7 +192,7 @@ func (s *search) layers(ctx context.Context) error {
 			continue
 		case l.Size > s.budget:
 			s.locked(func() {
-				s.junk(l.where, l.Digest.String(), fmt.Sprintf("it was not looked at: candidates have more than %d bytes together", s.lim.Total))
+				s.unread(l.where, l.Digest.String(), 1, fmt.Sprintf("candidates have more than %d bytes together", s.lim.Total))
 			})
 			continue
 		}
@@ -230,6 +248,18 @@ func (s *search) failed(ctx context.Context, where string, digest v1.Hash, err e
 
 func (s *search) junk(where, digest, reason string) {
 	s.found.Junk = append(s.found.Junk, Junk{where, digest, reason})
+}
+
+// unread notes what lies beyond a bound.
+func (s *search) unread(where, digest string, n int, bound string) {
+	s.found.Unread += n
+	s.junk(where, digest, fmt.Sprintf("%d more not looked at: %s", n, bound))
+}
+
+// full says whether the referrers' manifests have used up what is read of them.
+func (s *search) full() (full bool) {
+	s.locked(func() { full = s.listed > maxListed })
+	return full
 }
 
 func (s *search) locked(f func()) {
