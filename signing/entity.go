@@ -124,6 +124,17 @@ func newEnvelope(kind string, payload []byte, signatures [][]byte) (*envelope, e
 	}}, nil
 }
 
+// written wants payload and signature in a document as this package would write them: readers
+// differ about line breaks, missing padding and the other alphabet. hostile-input ATT-03.
+func (e *envelope) written(raw []byte) error {
+	for name, text := range map[string]string{"payload": e.Payload, "signature": e.Signatures[0].Sig} {
+		if text == "" || !bytes.Contains(raw, []byte(`"`+text+`"`)) {
+			return fmt.Errorf("its %s is not written in plain base64", name)
+		}
+	}
+	return nil
+}
+
 // open reads a candidate of any format.
 func open(c evidence.Candidate) (*entity, error) {
 	switch c.Format {
@@ -155,6 +166,9 @@ func openBundle(raw []byte) (*entity, error) {
 		sigs = append(sigs, s.GetSig())
 	}
 	env, err := newEnvelope(dsseProto.GetPayloadType(), dsseProto.GetPayload(), sigs)
+	if err == nil {
+		err = env.written(raw)
+	}
 	if err != nil {
 		return nil, err
 	}

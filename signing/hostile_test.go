@@ -137,7 +137,7 @@ func TestASignatureHoldsForOneImageAndOneRepository(t *testing.T) {
 	}
 }
 
-// A4, A5, A9, and a bundle that is no statement.
+// A4, A5, A9, ATT-02, and a bundle that is no statement.
 func TestStatementsThatAreRefused(t *testing.T) {
 	a := newAttacker(t)
 	image := newImage(t, signtest.Conforming)
@@ -214,6 +214,130 @@ func mustImage(t testing.TB, d name.Digest) v1.Image {
 		t.Fatal(err)
 	}
 	return img
+}
+
+// ATT-03: the envelope around a statement. What is signed is its pre-authentication encoding,
+// and what is written is what every reader reads.
+func TestEnvelopesThatAreRefused(t *testing.T) {
+	a, other := newAttacker(t), newAttacker(t)
+	image := newImage(t, signtest.Conforming)
+	// "~~~~" has a "/" or "+" in any place; the length leaves two bits unused at the end.
+	good := strings.Replace(statementFor(image), `"predicate":{}`, `"predicate":{"x":"~~~~~~~~"}`, 1)
+	for len(good)%3 != 1 {
+		good += " "
+	}
+	plain := base64.StdEncoding.EncodeToString([]byte(good))
+	sig := a.sign(fmt.Sprintf("DSSEv1 %d %s %d %s", len(intoto), intoto, len(good), good))
+	bundle, envelope := string(a.bundleOf(intoto, good, "", sig)), fmt.Sprintf(`{"payloadType":%q,"payload":%q,"signatures":[{"keyid":"","sig":%q}]}`, intoto, plain, base64.StdEncoding.EncodeToString(sig))
+	change := func(from, to string) func(string) string {
+		return func(s string) string { return strings.Replace(s, from, to, 1) }
+	}
+	loose := plain[:len(plain)-3] + string(rune(plain[len(plain)-3]+1)) + "==" // "A==" and "B==" are one byte each
+	for _, c := range []struct {
+		name   string
+		change func(string) string
+		check  string
+		text   string
+	}{
+		{"the payload in the other alphabet", change(plain, base64.URLEncoding.EncodeToString([]byte(good))), signing.CheckPresent, ""},
+		{"the payload without padding", change(plain, strings.TrimRight(plain, "=")), signing.CheckPresent, ""},
+		{"the payload with a line break", change(plain, plain[:76]+`\n`+plain[76:]), signing.CheckPresent, ""},
+		{"the payload with bits that nobody reads", change(plain, loose), signing.CheckPresent, ""},
+		{"the payload cut off", change(plain, plain[:len(plain)-1]), signing.CheckPresent, ""},
+		{"no payload", change(plain, ""), signing.CheckPresent, ""},
+		{"the payload twice", change(`"payload":`, `"payload":"","payload":`), signing.CheckPresent, "stands twice"},
+		{"the type of another payload", change(intoto, "application/vnd.in-toto+json2"), signing.CheckPresent, "payload type"},
+		{"the type in another case", change(intoto, "application/vnd.in-toto+JSON"), signing.CheckPresent, "payload type"},
+		{"an unknown field", change(`"payloadType"`, `"payloadTypes":"x","payloadType"`), signing.CheckPresent, ""},
+		{"two signatures, one bad", change(`"signatures":[`, `"signatures":[{"sig":"AAAA"},`), signing.CheckPresent, "2 signatures"},
+		{"the signature twice", func(s string) string {
+			_, list, _ := strings.Cut(s, `"signatures":[`)
+			one, _, _ := strings.Cut(list, "]")
+			return strings.Replace(s, one+"]", one+","+one+"]", 1)
+		}, signing.CheckPresent, "2 signatures"},
+		{"a signature over the payload alone", change(base64.StdEncoding.EncodeToString(sig), base64.StdEncoding.EncodeToString(a.sign(good))), signing.CheckSignature, "does not hold"},
+		{"a signature over another type", change(base64.StdEncoding.EncodeToString(sig), base64.StdEncoding.EncodeToString(a.sign(fmt.Sprintf("DSSEv1 %d %s %d %s", 4, "text", len(good), good)))), signing.CheckSignature, "does not hold"},
+		{"somebody else's signature", change(base64.StdEncoding.EncodeToString(sig), base64.StdEncoding.EncodeToString(other.sign(fmt.Sprintf("DSSEv1 %d %s %d %s", len(intoto), intoto, len(good), good)))), signing.CheckSignature, "does not hold"},
+		{"no signature", change(base64.StdEncoding.EncodeToString(sig), ""), signing.CheckPresent, ""},
+	} {
+		for format, whole := range map[string]string{"bundle": bundle, "older attestation": envelope} {
+			t.Run(c.name+", "+format, func(t *testing.T) {
+				bad := c.change(whole)
+				if bad == whole {
+					t.Fatal("the fixture changes nothing")
+				}
+				image := signtest.Push(t, image.Context(), "t", mustImage(t, image))
+				if format == "bundle" {
+					ref := signtest.Attach(t, image, []byte(bad))
+					defer func() { _ = remote.Delete(ref) }() // of a registry that ends with the test
+				} else {
+					signtest.AttachTag(t, image, ".att", signtest.Layer{Type: evidence.DSSE, Raw: []byte(bad)})
+					defer func() {
+						if err := remote.Delete(image.Context().Tag(strings.Replace(image.DigestStr(), ":", "-", 1) + ".att")); err != nil {
+							t.Error(err)
+						}
+					}()
+				}
+				refused(t, image, a.policy, c.check, c.text)
+			})
+		}
+	}
+	signtest.AttachTag(t, image, ".att", signtest.Layer{Type: evidence.DSSE, Raw: []byte(envelope)}) // an empty key id says nothing
+	for _, format := range []signing.Formats{signing.LegacyOnly, signing.BundlesOnly} {
+		p := a.policy
+		if p.Formats = format; format == signing.BundlesOnly {
+			signtest.Attach(t, image, []byte(bundle))
+		}
+		if _, err := check(t, image, p); err != nil {
+			t.Errorf("as it was made: %v", err)
+		}
+	}
+}
+
+// SIG-01: text beside what a signature covers is the signer's, or it is nobody's.
+func TestOlderSignaturesThatSomebodyHasChanged(t *testing.T) {
+	a := newAttacker(t)
+	for name, change := range map[string]func(*signtest.Layer, string){
+		"an annotation in the payload": func(l *signtest.Layer, _ string) {
+			l.Raw = bytes.Replace(l.Raw, []byte(`"optional":null`), []byte(`"optional":{"approved":"yes"}`), 1)
+		},
+		"another digest": func(l *signtest.Layer, digest string) {
+			l.Raw = bytes.Replace(l.Raw, []byte(strings.Repeat("a", 64)), []byte(strings.TrimPrefix(digest, "sha256:")), 1)
+		},
+		"a second digest": func(l *signtest.Layer, digest string) {
+			l.Raw = bytes.Replace(l.Raw, []byte(`{"docker-manifest-digest"`), []byte(fmt.Sprintf(`{"docker-manifest-digest":%q,"docker-manifest-digest"`, digest)), 1)
+		},
+		"another repository": func(l *signtest.Layer, _ string) {
+			l.Raw = bytes.Replace(l.Raw, []byte("/team/other"), []byte("/team/train"), 1)
+		},
+		"an annotation that names the digest": func(l *signtest.Layer, digest string) { l.Annotations["docker-manifest-digest"] = digest },
+	} {
+		t.Run(name, func(t *testing.T) {
+			image := newImage(t, signtest.Conforming)
+			of, repo := image.DigestStr(), image.Context().Name()
+			switch name {
+			case "another digest", "a second digest", "an annotation that names the digest":
+				of = "sha256:" + strings.Repeat("a", 64)
+			case "another repository":
+				repo = strings.Replace(repo, "/team/train", "/team/other", 1)
+			}
+			l := a.simpleFor(repo, of)
+			before := string(l.Raw)
+			change(&l, image.DigestStr())
+			if string(l.Raw) == before && len(l.Annotations) == 1 {
+				t.Fatal("the fixture changes nothing")
+			}
+			signtest.AttachTag(t, image, ".sig", l)
+			check := signing.CheckSignature
+			switch name {
+			case "a second digest":
+				check = signing.CheckPresent
+			case "an annotation that names the digest":
+				check = signing.CheckSubject
+			}
+			refused(t, image, a.policy, check, "")
+		})
+	}
 }
 
 // Older signatures that say something else than they must.
@@ -296,7 +420,7 @@ func TestAKeysWindow(t *testing.T) {
 	}
 }
 
-// Thresholds: different signers are counted, not signatures.
+// ATT-03, thresholds: different signers are counted, not signatures.
 func TestSignersAreCountedOnce(t *testing.T) {
 	a, b := newAttacker(t), newAttacker(t)
 	image := newImage(t, signtest.Conforming)

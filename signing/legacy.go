@@ -113,6 +113,9 @@ func openAttestation(raw []byte, notes map[string]string) (*entity, error) {
 		sigs = append(sigs, s.Sig)
 	}
 	env, err := newEnvelope(d.PayloadType, d.Payload, sigs)
+	if err == nil {
+		err = env.written(raw)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -126,7 +126,7 @@ func failedAt(e *entity, tm root.TrustedMaterial, change func(*Policy)) string {
 	return f.failed.ID
 }
 
-// A18, A19, A20, A24: times and logs of a log that gives times (the first version).
+// A18, A19, A20, A21, A22, A24, SIG-02: times and logs of a log that gives times (the first version).
 func TestTimesThatDoNotFit(t *testing.T) {
 	vs, other := virtual(t), virtual(t)
 	now := time.Now()
@@ -164,7 +164,7 @@ func TestTimesThatDoNotFit(t *testing.T) {
 		p     func(*Policy)
 		check string
 	}{
-		"all fits":                                  {good, vs, nil, CheckSCT},
+		"A22 all fits but the certificate log":      {good, vs, nil, CheckSCT},
 		"the log's time alone":                      {with(noStamp), vs, nil, CheckSCT},
 		"A19 logged before the certificate":         {signed(t, vs, now.Add(-time.Minute), true), vs, nil, CheckLog},
 		"A19 logged after it":                       {signed(t, vs, now.Add(11*time.Minute), true), vs, nil, CheckLog},
