@@ -161,6 +161,7 @@ func TestADaemonThatLacksAnAbilityIsRefused(t *testing.T) {
 	}
 }
 
+// BK-02: a daemon that sends garbage, lies or falls silent ends the build with an error.
 func TestADaemonThatLies(t *testing.T) {
 	old := silence
 	silence = 2 * time.Second

@@ -31,6 +31,7 @@ func TestListsWhatIsThere(t *testing.T) {
 	}
 }
 
+// A50: what is listed is what a container sees.
 func TestWhatAWhiteoutHidesIsNotThere(t *testing.T) {
 	inv := listed(t, join(wheel("old", "1"), wheel("gone", "1"), files{"data/a.txt": "a"}),
 		files{site + ".wh.gone-1.dist-info": "", site + ".wh.gone": "", "data/.wh..wh..opq": ""})

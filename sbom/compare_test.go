@@ -68,6 +68,7 @@ func TestAnImageThatIsItsPlan(t *testing.T) {
 	}
 }
 
+// A48, A56: whatever lock and image do not say alike is named, and fails the build.
 func TestWhatNobodyExplainsIsADifference(t *testing.T) {
 	add := func(im *Image, i int, owner string, l files) {
 		more := layerOf(i, l)

@@ -309,6 +309,66 @@ func flipped(v any) string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
+// What GitHub's attest-build-provenance writes: a bundle by the workflow's own identity around a
+// provenance in GitHub's words, beside an image that nobody signed. Source: the build type's
+// page, actions.github.io/buildtypes/workflow/v1.
+func TestAnAttestationOfGitHubCounts(t *testing.T) {
+	s := signtest.Start(t, signtest.Options{})
+	image := newImage(t, signtest.Conforming)
+	workflow := "https://github.com/team/train/.github/workflows/release.yml@refs/heads/main"
+	signer := identitySigner(t, s, s.WorkflowToken(t, "team/train", "release.yml", "refs/heads/main", "push"))
+	signtest.Attach(t, image, sign(t, signer, image, signing.TypeProvenance, map[string]any{
+		"buildDefinition": map[string]any{
+			"buildType":            "https://actions.github.io/buildtypes/workflow/v1",
+			"externalParameters":   map[string]any{"workflow": map[string]any{"ref": "refs/heads/main", "repository": "https://github.com/team/train", "path": ".github/workflows/release.yml"}},
+			"internalParameters":   map[string]any{"github": map[string]any{"event_name": "push", "repository_id": "1", "repository_owner_id": "2", "runner_environment": "github-hosted"}},
+			"resolvedDependencies": []any{map[string]any{"uri": "git+https://github.com/team/train@refs/heads/main", "digest": map[string]any{"gitCommit": strings.Repeat("a", 40)}}},
+		},
+		"runDetails": map[string]any{"builder": map[string]any{"id": workflow}, "metadata": map[string]any{"invocationId": "https://github.com/team/train/actions/runs/1/attempts/1"}},
+	}))
+	p := signing.Policy{Root: loadRoot(t, s.Root), Statements: []signing.Requirement{{Types: signing.Types("provenance")}},
+		Identities: []signing.Identity{{Name: workflow, Issuer: s.Workflow, Claims: map[string]string{"sourceRepositoryURI": "https://github.com/team/train", "buildTrigger": "push"}}}}
+	v, err := check(t, image, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := v.Statements(); len(st) != 1 || st[0].Signer.Identity != workflow || !bytes.Contains(st[0].Predicate, []byte("buildtypes/workflow/v1")) {
+		t.Errorf("%+v", st)
+	}
+	p.Statements = nil // a signature
+	refused(t, image, p, signing.CheckPresent, "found "+signing.TypeProvenance)
+	p.Statements, p.Identities[0].Claims = []signing.Requirement{{Types: signing.Types("provenance")}}, map[string]string{"buildTrigger": "pull_request"}
+	refused(t, image, p, signing.CheckSigner, "release.yml")
+}
+
+// A45, A46: a log that everybody may read learns hashes, and who signed; of what is said about
+// an image it learns nothing, however much that is.
+func TestALogLearnsHashesAlone(t *testing.T) {
+	s := signtest.Start(t, signtest.Options{})
+	image := newImage(t, signtest.Conforming)
+	secret := "torch-of-the-secret-project"
+	spdx := map[string]any{"spdxVersion": "SPDX-2.3", "packages": []any{map[string]any{"name": secret, "comment": strings.Repeat("x", 4<<20)}}}
+	b := decode(t, sign(t, identitySigner(t, s, s.Token(t, "release@example.org")), image, signing.TypeSPDX, spdx))
+	entries := b["verificationMaterial"].(map[string]any)["tlogEntries"].([]any)
+	for _, e := range entries {
+		body, err := base64.StdEncoding.DecodeString(e.(map[string]any)["canonicalizedBody"].(string))
+		if err != nil || len(body) == 0 || len(body) > 8<<10 {
+			t.Fatalf("%v, %d bytes", err, len(body))
+		}
+		for _, word := range []string{secret, image.Context().RepositoryStr(), strings.TrimPrefix(image.DigestStr(), "sha256:"), base64.StdEncoding.EncodeToString([]byte(secret))[:20]} {
+			if bytes.Contains(body, []byte(word)) {
+				t.Errorf("the log was told %q: %s", word, body)
+			}
+		}
+		if !bytes.Contains(body, []byte("SHA2_256")) {
+			t.Errorf("it holds no hash: nothing was tested: %s", body)
+		}
+	}
+	if len(entries) != 1 {
+		t.Errorf("%d entries", len(entries))
+	}
+}
+
 // A22, A44: certificates that no log has promised to keep are noticed by the signer itself,
 // before anything could be uploaded.
 func TestASignerNoticesServicesThatLie(t *testing.T) {

@@ -295,7 +295,7 @@ func TestPublishOfSeveralPlatformsSignsTheIndexAndEachImage(t *testing.T) {
 	}
 }
 
-// Killed at every request there is, of several platforms at many: no tag names what is not signed, and the next run
+// A43: killed at every request there is, of several platforms at many: no tag names what is not signed, and the next run
 // completes it, signing nothing that is there.
 func TestPublishCanBeInterruptedAnywhere(t *testing.T) {
 	for name, row := range map[string]struct {
