@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/builder/base"
 	"github.com/forge-build/forge/builder/fetch"
@@ -26,12 +28,14 @@ func main() { os.Exit(Main()) }
 const memory = 192 << 20
 
 // Main runs forge with the process's arguments and returns its exit code.
-func Main() int {
+func Main() int { return run(newRoot) }
+
+func run(root func(*terminal) *cobra.Command) int {
 	debug.SetMemoryLimit(memory)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	term := newTerminal(os.Stdout, os.Stderr)
-	err := newRoot(term).ExecuteContext(ctx)
+	err := root(term).ExecuteContext(ctx)
 	if out, ok := term.out.(*output); ok && err == nil {
 		err = out.err
 	}

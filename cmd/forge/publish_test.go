@@ -238,7 +238,7 @@ func TestPublishOfAStrangersLayoutIsJudgedHere(t *testing.T) {
 	}
 }
 
-// Every verdict and statement names the digest that is published, and a gate that fails lets
+// A58: every verdict and statement names the digest that is published, and a gate that fails lets
 // nothing out (exit 3).
 func TestWhatLiesBesideAnImageMustBeAboutIt(t *testing.T) {
 	digest, other := "sha256:"+strings.Repeat("ab", 32), "sha256:"+strings.Repeat("cd", 32)

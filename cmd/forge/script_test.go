@@ -10,12 +10,23 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 
 	"github.com/forge-build/forge/sbom/vuln/testdata/advisories"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"forge": func() { os.Exit(Main()) }})
+	testscript.Main(m, map[string]func(){
+		"forge": func() { os.Exit(Main()) },
+		// forge, with a command that panics.
+		"panicking-forge": func() {
+			os.Exit(run(func(t *terminal) *cobra.Command {
+				root := newRoot(t)
+				root.AddCommand(&cobra.Command{Use: "panic", RunE: func(*cobra.Command, []string) error { panic("injected") }})
+				return root
+			}))
+		},
+	})
 }
 
 // The scripts are what a user could have typed. "exits N command…" is testscript's

@@ -311,6 +311,10 @@ func TestAMirrorIsOneOnlyIfThePolicySaysSo(t *testing.T) {
 	expects(t, 0, image.String(), "verify", "--policy", policy, image.String())
 	expects(t, 0, mirror.String(), "verify", "--policy", policy, mirror.String())
 	expects(t, 4, "repository", "verify", "--policy", policy, copied.String())
+	// A flag cannot make a copy of it.
+	expects(t, 2, "the policy's mirrors say", "verify", "--policy", policy, "--repository", image.Context().Name(), copied.String())
+	expects(t, 2, "the policy's mirrors say", "verify", "--policy", policy, "--repository", image.Context().Name(), "--all", w.write("list.txt", copied.String()))
+	expects(t, 0, copied.String(), "verify", "--key", filepath.Join(w.dir, "ci.pub"), "--repository", image.Context().Name(), copied.String())
 }
 
 func TestTheDenyListIsSignedDatedAndHeard(t *testing.T) {

@@ -31,6 +31,7 @@ type accepted struct {
 	Image      string              `json:"image"`
 	Rule       string              `json:"rule"`
 	MirrorOf   string              `json:"mirrorOf,omitempty"`
+	Children   []string            `json:"children,omitempty"` // of an index, those that were judged with it
 	Statements []signing.Statement `json:"statements"`
 	Checks     []signing.Check     `json:"checks"`
 	Rejected   []signing.Rejected  `json:"rejected,omitempty"`
@@ -208,9 +209,11 @@ func (w *truster) each(ctx context.Context, src evidence.Source, index signing.I
 			return w.refuse(index, out, signing.Check{ID: signing.CheckIndex, Status: signing.Failed, Expected: fmt.Sprintf("an image, %d bytes of %s", d.Size, d.MediaType),
 				Found: fmt.Sprintf("%s: %d bytes of %s", d.Digest, len(child.Raw), child.MediaType)})
 		}
-		if err := w.one(ctx, src, signing.Image{Repository: index.Repository, Digest: d.Digest}, rule, original, out); err != nil {
+		one := signing.Image{Repository: index.Repository, Digest: d.Digest}
+		if err := w.one(ctx, src, one, rule, original, out); err != nil {
 			return err
 		}
+		out.Children = append(out.Children, one.String())
 	}
 	return nil
 }

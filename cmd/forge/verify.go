@@ -137,6 +137,9 @@ func (o *verifyOptions) either(c *cobra.Command) error {
 	if o.trust == "" {
 		says = "--recipe"
 	}
+	if o.all != "" && len(o.repositories) > 0 {
+		return usageError{errors.New("--repository is for one layout; the images of a list have their repositories in their names, and the policy's mirrors say what is a copy of what")}
+	}
 	for _, name := range []string{"identity", "identity-regexp", "issuer", "claim", "key", "trusted-root", "require", "attestations-only", "unsafe-unnamed", "format", "index-only", "logs", "times", "proof"} {
 		if c.Flags().Changed(name) {
 			return usageError{fmt.Errorf("%s says what is expected; --%s would say it again", says, name)}
@@ -151,7 +154,7 @@ func (e *expectation) flags(c *cobra.Command) {
 	e.who(c)
 	f.StringSliceVar(&e.require, "require", nil, "kinds of statements that must be there besides the signature")
 	f.BoolVar(&e.attestationsOnly, "attestations-only", false, "do not want a signature, only what --require says")
-	f.StringArrayVar(&e.repositories, "repository", nil, "name under which it may have been signed besides its own: a mirror's origin, a layout's name")
+	f.StringArrayVar(&e.repositories, "repository", nil, "name under which it may have been signed besides its own: a mirror's origin, a layout's name; with --policy, the layout's name alone")
 	f.BoolVar(&e.unnamed, "unsafe-unnamed", false, "accept statements that name no repository: such a signature counts wherever it is copied")
 	f.StringVar(&e.format, "format", "any", "which signatures count: any, bundle, legacy")
 	f.BoolVar(&e.indexOnly, "index-only", false, "of an index, verify the index alone and not each of its images")
@@ -253,11 +256,17 @@ func runVerify(ctx context.Context, t *terminal, o verifyOptions, ref string) er
 	if t.json {
 		return t.document(verified)
 	}
-	rejected := 0
+	rejected, children := 0, []string(nil)
 	if accepted != nil {
-		rejected = len(accepted.Rejected)
+		rejected, children = len(accepted.Rejected), accepted.Children
 	} else {
 		rejected = len(verified.Rejected())
+		for _, c := range verified.Children() {
+			children = append(children, c.String())
+		}
+	}
+	if len(children) > 0 { // hostile-input OCI-07: a runtime takes one of these
+		t.say("an index, verified with its images %s", strings.Join(children, ", "))
 	}
 	if rejected > 0 {
 		t.say("%d candidate(s) beside %s do not count; --json lists them", rejected, shown)

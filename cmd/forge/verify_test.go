@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -158,8 +159,11 @@ func TestALayoutIsVerifiedWithoutANetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	alone := func(args ...string) (string, string, int) {
+		return runCommand(t, "unshare", append(append(inside, program), args...)...)
+	}
 	offline := func(args ...string) (string, string, int) {
-		return runCommand(t, "unshare", append(append(inside, program, "verify", "--offline"), args...)...)
+		return alone(append([]string{"verify", "--offline"}, args...)...)
 	}
 	repo := signtest.Repository(t, signtest.Registry(t, signtest.Conforming), "team/train")
 	image, public := signedImage(t, repo)
@@ -203,6 +207,32 @@ func TestALayoutIsVerifiedWithoutANetwork(t *testing.T) {
 		}
 		if _, errs, code := offline(append(who, "b@example.org", "oci:"+dir)...); code != 4 || !strings.Contains(errs, "signer: expected b@example.org") {
 			t.Errorf("somebody else: exit %d: %s", code, errs)
+		}
+		// Root, identity and rule in one file.
+		raw, err := os.ReadFile(s.Root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := filepath.Join(t.TempDir(), "one.hcl")
+		for name, code := range map[string]int{"a@example.org": 0, "b@example.org": 4} {
+			text := fmt.Sprintf("trusted_root = <<-ROOT\n%s\nROOT\nsigner \"me\" {\n identity = %q\n issuer = %q\n}\nimages \"all\" {\n repositories = [\"*\"]\n signed_by = [\"me\"]\n}\n", raw, name, s.Email)
+			if err := os.WriteFile(one, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, errs, got := offline("--policy", one, "--repository", repo.Name(), "oci:"+dir); got != code || (got == 0) != (out != "") {
+				t.Errorf("one file: exit %d, want %d, %q: %s", got, code, out, errs)
+			}
+		}
+		bundle := filepath.Join(t.TempDir(), "b.json")
+		if err := os.WriteFile(bundle, out.Bundle, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		judged := []string{"verify-bundle", "--bundle", bundle, "--trusted-root", s.Root, "--issuer", s.Email, "--identity"}
+		if out, errs, code := alone(append(judged, "a@example.org", image.DigestStr())...); code != 0 || out != image.DigestStr()+"\n" {
+			t.Errorf("a bundle: exit %d, %q: %s", code, out, errs)
+		}
+		if _, errs, code := alone(append(judged, "a@example.org", "sha256:"+strings.Repeat("a", 64))...); code != 4 {
+			t.Errorf("a bundle about something else: exit %d: %s", code, errs)
 		}
 	})
 	t.Run("a changed layer", func(t *testing.T) {

@@ -124,6 +124,9 @@ func (v *verifier) close() {
 
 // judge judges the image that a reference names, and says how it is printed.
 func (v *verifier) judge(ctx context.Context, o verifyOptions, ref string) (shown string, a *accepted, w *signing.Verified, err error) {
+	if v.trust != nil && len(o.repositories) > 0 && !strings.HasPrefix(ref, "oci:") {
+		return "", nil, nil, usageError{fmt.Errorf("image %q: its repository is in its name; --repository is for layouts, and the policy's mirrors say what is a copy of what", ref)}
+	}
 	ctx, stop := context.WithTimeout(ctx, o.timeout)
 	defer stop()
 	src, image, shown, err := locate(ctx, v.transport, ref, o.offline)
