@@ -25,6 +25,7 @@ func waiver(change func(*Waiver)) Waiver {
 	return w
 }
 
+// A52, A53, A54: what excuses a finding, and what does not.
 func TestAVerdictFollowsFromLimitsWaiversAndStatements(t *testing.T) {
 	tests := map[string]struct {
 		c      Case
@@ -97,6 +98,7 @@ func exploited() Finding {
 	return f
 }
 
+// A52, A53: an excuse that excuses nothing is named.
 func TestUnusedWaiversAndStatementsAreNamed(t *testing.T) {
 	v := Judge(Case{Now: noon, Findings: []Finding{torch(Low)}, Waivers: []Waiver{waiver(nil), waiver(func(w *Waiver) { w.ID = "CVE-2025-99999" })},
 		Statements: []Statement{{ID: "CVE-2025-32434", Product: "pkg:pypi/numpy", Status: "fixed"}}})
@@ -117,6 +119,7 @@ func TestWorstComesFirstWhateverTheOrder(t *testing.T) {
 	}
 }
 
+// A53: a waiver is of one finding in one package, with reason, owner and end.
 func TestAWaiverIsNarrow(t *testing.T) { // VDB-02
 	if p := waiver(nil).Check(true); p != nil {
 		t.Errorf("a good waiver is refused: %v", p)

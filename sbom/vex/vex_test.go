@@ -45,6 +45,7 @@ func document(change func(map[string]any), ss ...statement) []byte {
 	return raw
 }
 
+// A52: a statement about another image or product excuses nothing here.
 func TestAStatementIsAboutWhatItNames(t *testing.T) {
 	base := finding.Statement{ID: "CVE-2025-32434", Status: "not_affected", Justification: "vulnerable_code_not_in_execute_path", Author: "Acme Product Security", Document: "x.json"}
 	with := func(change func(*finding.Statement)) finding.Statement { s := base; change(&s); return s }
@@ -85,6 +86,7 @@ func TestAStatementIsAboutWhatItNames(t *testing.T) {
 	}
 }
 
+// A52: what nobody vouches for, or does not say why, excuses nothing.
 func TestAVEXDocumentThatCannotBeReliedOnIsAnError(t *testing.T) { // VDB-02
 	set := func(key string, v any) func(map[string]any) { return func(d map[string]any) { d[key] = v } }
 	good := notAffected(id("pkg:pypi/torch"))

@@ -53,6 +53,7 @@ func edit(t *testing.T, path string, change func([]byte) []byte) {
 	}
 }
 
+// A51: a database that is missing, changed, of another schema, empty, or of another time.
 func TestADatabaseThatCannotBeTrustedIsNotOpened(t *testing.T) { // VDB-01
 	good := database(t, nil)
 	rows := map[string]struct {

@@ -147,6 +147,7 @@ func ids(r *Result) []string {
 	return out
 }
 
+// A48: versions are compared as their kind of package compares them.
 func TestVulnerableVersionsAreFoundAndFixedOnesAreNot(t *testing.T) {
 	db := open(t, source(t, database(t, nil)))
 	rows := map[string]struct {
@@ -231,6 +232,7 @@ func TestAFindingSaysWhatTheDatabaseKnows(t *testing.T) {
 	}
 }
 
+// A54: what has no fix, what is of unknown severity, and what is known to be exploited.
 func TestLimitsDecideOverWhatWasFound(t *testing.T) {
 	db := open(t, source(t, database(t, nil)))
 	r := scan(t, db, system("12"), python("acme-kernels", "1.0"), deb("libexpat1", "2.5.0-1", "12", "expat"), deb("zlib1g", "1:1.2.13.dfsg-1", "12", "zlib"))
@@ -261,6 +263,7 @@ func TestLimitsDecideOverWhatWasFound(t *testing.T) {
 	}
 }
 
+// A47: packages of a distribution that nobody names are not clean.
 func TestWhatCannotBeLookedUpIsSaid(t *testing.T) {
 	db := open(t, source(t, database(t, nil)))
 	r := scan(t, db, deb("libssl3", "3.0.15-1", "", "openssl"), python("torch", "not a version"), python("numpy", "unknown"))
@@ -282,6 +285,7 @@ func TestWhatCannotBeLookedUpIsSaid(t *testing.T) {
 	}
 }
 
+// A47: a release that gets no more mends is a finding.
 func TestADistributionThatIsOverIsAFinding(t *testing.T) {
 	s := source(t, database(t, nil))
 	s.MaxAge = 10 * 365 * 24 * time.Hour
@@ -299,6 +303,7 @@ func TestADistributionThatIsOverIsAFinding(t *testing.T) {
 	}
 }
 
+// A51: no data is no clean result.
 func TestADatabaseWithoutWhatTheImageNeedsIsAnError(t *testing.T) { // VDB-01
 	rows := map[string]struct {
 		change   func(*advisories.Records)
