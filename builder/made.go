@@ -2,6 +2,7 @@ package builder
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,7 +120,7 @@ func (b *Builder) settingsLayer(p *Plan, made []convert.Made, below *base.Image)
 	}
 	py := p.Lock.Python
 	for _, v := range envs {
-		file(v+"/pyvenv.cfg", 0o644, []byte(fmt.Sprintf("home = %s\ninclude-system-site-packages = false\nversion = %s\n", path.Dir(py.Interpreter), or(py.Full, py.Version))))
+		file(v+"/pyvenv.cfg", 0o644, []byte(fmt.Sprintf("home = %s\ninclude-system-site-packages = false\nversion = %s\n", path.Dir(py.Interpreter), cmp.Or(py.Full, py.Version))))
 		link(v+"/bin/python", py.Interpreter)
 		link(v+"/bin/python3", "python")
 		link(v+"/bin/python"+py.Version, "python")
@@ -290,11 +291,4 @@ func ignored(root *os.Root) (*patternmatcher.PatternMatcher, error) {
 		return nil, fmt.Errorf("reading .dockerignore: %w", err)
 	}
 	return m, nil
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -32,7 +33,7 @@ func (im *Image) Inputs() map[string]string {
 		set("python.index: "+ix.Name, strings.Join(ix.Packages, " "))
 	}
 	for _, w := range im.Python.Wheels {
-		set("python.wheel: "+w.place(), or(w.SHA256, "wanted"))
+		set("python.wheel: "+w.place(), cmp.Or(w.SHA256, "wanted"))
 	}
 	for _, a := range im.Python.Accepts {
 		set("python.accept: "+a.File, a.SHA256+" "+a.Reason)
@@ -74,11 +75,4 @@ func (im *Image) Inputs() map[string]string {
 	}
 	set("slim.codec", im.Slim.Codec)
 	return m
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

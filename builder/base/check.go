@@ -7,13 +7,15 @@ import (
 	"io"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/forge-build/forge/builder/layer"
 )
 
-// format is raised when a record says other things about the same layer.
-const format = 1
+// format is raised when a record says other things about the same layer, or is made by a
+// stricter pass.
+const format = 2
 
 // record is what one pass over a layer has found.
 type record struct {
@@ -116,6 +118,9 @@ func (r *reader) pass(ctx context.Context, d descriptor, codec layer.Codec) (*re
 		rec.Entries = append(rec.Entries, e)
 		return nil
 	})
+	if err == nil && codec == layer.Gzip {
+		err = r.table(ctx, f, d)
+	}
 	return rec, err
 }
 
@@ -134,7 +139,7 @@ var (
 func look(e *entry, content io.Reader) error {
 	name := path.Base(e.Path)
 	switch {
-	case contains(texts, e.Path):
+	case slices.Contains(texts, e.Path):
 		b, err := io.ReadAll(io.LimitReader(content, maxText+1))
 		if len(b) > maxText {
 			return &Error{ID: "OCI-05", Path: "/" + e.Path, Reason: fmt.Sprintf("is larger than %d bytes", maxText)}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/forge-build/forge/builder/layer"
@@ -30,7 +31,7 @@ func (b *Image) Twice(wheels []lock.Wheel) error {
 	var size int64
 	var where []string
 	note := func(s string) {
-		if !contains(where, s) && len(where) < 6 {
+		if !slices.Contains(where, s) && len(where) < 6 {
 			where = append(where, s)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/forge-build/forge/recipes/lock"
@@ -86,7 +87,7 @@ func (r *reader) manifest(ctx context.Context, l *lock.Base) (*manifest, error) 
 		if err := r.descriptor(d); err != nil {
 			return nil, err
 		}
-		if i == 0 && !contains(configTypes, d.MediaType) {
+		if i == 0 && !slices.Contains(configTypes, d.MediaType) {
 			return nil, r.unfit("its config has the media type %+q: it is an artifact, no image", cut(d.MediaType))
 		}
 	}
@@ -118,8 +119,8 @@ func (r *reader) parse(raw []byte, digest, promised string) (*manifest, error) {
 		return nil, r.refuse("OCI-02", digest, "%s is both an index and a manifest", digest)
 	case promised != "" && m.MediaType != "" && m.MediaType != promised:
 		return nil, r.refuse("OCI-02", digest, "%s says that it is %+q, its index says %+q", digest, cut(m.MediaType), cut(promised))
-	case m.MediaType != "" && m.Manifests != nil && !contains(indexTypes, m.MediaType),
-		m.MediaType != "" && m.Manifests == nil && !contains(manifestTypes, m.MediaType):
+	case m.MediaType != "" && m.Manifests != nil && !slices.Contains(indexTypes, m.MediaType),
+		m.MediaType != "" && m.Manifests == nil && !slices.Contains(manifestTypes, m.MediaType):
 		return nil, r.refuse("OCI-02", digest, "%s has the media type %+q, which its content is not", digest, cut(m.MediaType))
 	case len(m.Manifests) > maxManifests:
 		return nil, r.refuse("OCI-03", digest, "index of %d manifests, the limit is %d", len(m.Manifests), maxManifests)
@@ -146,7 +147,7 @@ func (r *reader) choose(m *manifest) (descriptor, error) {
 		return descriptor{}, r.unfit("its index has no image for %s, only for %s", r.im.Platform, strings.Join(has[:min(len(has), 12)], ", "))
 	case len(found) > 1:
 		return descriptor{}, r.unfit("its index has %d images for %s; write the digest of the one that is meant: %s or %s", len(found), r.im.Platform, cut(found[0].Digest), cut(found[1].Digest))
-	case !contains(manifestTypes, found[0].MediaType):
+	case !slices.Contains(manifestTypes, found[0].MediaType):
 		return descriptor{}, r.refuse("OCI-03", found[0].Digest, "its index names a %+q for %s", cut(found[0].MediaType), r.im.Platform)
 	}
 	return found[0], r.descriptor(found[0])
@@ -251,13 +252,4 @@ func (r *reader) strict(raw []byte, digest string, v any, s shape) error {
 		return r.refuse("OCI-02", digest, "%s: %v", digest, err)
 	}
 	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }

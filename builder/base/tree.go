@@ -12,10 +12,13 @@ import (
 // tree is the merged view of layers, as a runtime makes it.
 type tree struct {
 	from  string
-	nodes map[string]*entry // by path without slashes at the ends; folders without an entry too
+	nodes map[string]*entry   // by path without slashes at the ends; folders without an entry too
+	below map[string][]string // folder → paths in it, of which some may be gone
 }
 
-func newTree(from string) *tree { return &tree{from: from, nodes: map[string]*entry{}} }
+func newTree(from string) *tree {
+	return &tree{from: from, nodes: map[string]*entry{}, below: map[string][]string{}}
+}
 
 func (t *tree) refuse(e entry, format string, args ...any) error {
 	return &Error{ID: "OCI-04", Path: t.from, Entry: e.Path, Reason: fmt.Sprintf(format, args...)}
@@ -75,25 +78,40 @@ func (t *tree) put(e *entry) {
 		t.removeBelow(e.Path)
 	}
 	for dir := parent(e.Path); dir != "" && (t.nodes[dir] == nil || t.nodes[dir].Type != layer.Dir); dir = parent(dir) {
-		t.nodes[dir] = &entry{Path: dir, Type: layer.Dir, Mode: 0o755}
+		t.set(&entry{Path: dir, Type: layer.Dir, Mode: 0o755})
 	}
 	if e.Type == layer.Hardlink { // its file is in the same layer, before it
 		if of := t.nodes[e.Link]; of != nil {
 			c := *of
 			c.Path = e.Path
-			t.nodes[e.Path] = &c
-			return
+			e = &c
 		}
+	}
+	t.set(e)
+}
+
+func (t *tree) set(e *entry) {
+	if t.nodes[e.Path] == nil {
+		dir := parent(e.Path)
+		t.below[dir] = append(t.below[dir], e.Path)
 	}
 	t.nodes[e.Path] = e
 }
 
-func (t *tree) removeBelow(p string) {
-	for k := range t.nodes {
-		if p == "." || strings.HasPrefix(k, p+"/") {
-			delete(t.nodes, k)
+// removeBelow empties a folder. It looks at what lies there and at nothing else: a layer may
+// remove many.
+func (t *tree) removeBelow(dir string) {
+	if dir == "." {
+		t.nodes, t.below = map[string]*entry{}, map[string][]string{}
+		return
+	}
+	for _, p := range t.below[dir] {
+		if t.nodes[p] != nil {
+			delete(t.nodes, p)
+			t.removeBelow(p)
 		}
 	}
+	delete(t.below, dir)
 }
 
 // resolve follows symbolic links, in the middle of the path too, and returns the real path

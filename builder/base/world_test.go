@@ -182,6 +182,7 @@ type made struct {
 	mediaType string // of layers
 	config    func([]byte) []byte
 	manifest  func([]byte) []byte
+	plain     []byte              // tar of the first layer, instead of its files
 	blob      func([]byte) []byte // of the first layer, after it was hashed
 }
 
@@ -195,6 +196,9 @@ func (w *world) image(m made) string {
 	}
 	for i, files := range m.layers {
 		plain := tarOf(files)
+		if i == 0 && m.plain != nil {
+			plain = m.plain
+		}
 		blob := zip(plain)
 		if i == 0 && m.blob != nil {
 			blob = m.blob(blob)

@@ -2,6 +2,7 @@ package debian
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -170,7 +171,7 @@ func scriptOnly(from string, alternatives []Relation) string {
 	for _, r := range alternatives {
 		found := ""
 		for _, row := range onlyScripts {
-			if row.from != from && row.from != "*" || contains(row.except, from) || !contains(row.names, r.Name) {
+			if row.from != from && row.from != "*" || slices.Contains(row.except, from) || !slices.Contains(row.names, r.Name) {
 				continue
 			}
 			found = r.Name + " " + row.why
@@ -183,15 +184,6 @@ func scriptOnly(from string, alternatives []Relation) string {
 		}
 	}
 	return why
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // alsoNeeded are packages that Debian takes for granted (Essential, or recommended) and that others do not

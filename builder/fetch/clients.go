@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -187,7 +188,7 @@ func (s *Settings) readAptList(path string) {
 func (s *Settings) readAptSources(path string) {
 	fields, key, begin := map[string]string{}, "", 0
 	flush := func() {
-		if contains(strings.Fields(fields["types"]), "deb") && !strings.EqualFold(strings.TrimSpace(fields["enabled"]), "no") {
+		if slices.Contains(strings.Fields(fields["types"]), "deb") && !strings.EqualFold(strings.TrimSpace(fields["enabled"]), "no") {
 			for _, u := range strings.Fields(fields["uris"]) {
 				s.addArchive(u, strings.Fields(fields["suites"]), fmt.Sprintf("%s:%d", path, begin))
 			}

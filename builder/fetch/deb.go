@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -62,7 +63,7 @@ func (f *Fetcher) mirrors(name, suite string, im *recipes.Image) []string {
 			continue // allowed would refuse it again; the others may do
 		}
 		f.login(u, user)
-		if !contains(all, u.String()) {
+		if !slices.Contains(all, u.String()) {
 			all = append(all, u.String())
 		}
 	}

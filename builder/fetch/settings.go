@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -182,21 +183,12 @@ func (s *Settings) archiveSources(name, suite string) []source {
 	}
 	for _, listed := range []bool{true, false} {
 		for _, a := range s.archives[name] {
-			if contains(a.suites, suite) == listed {
+			if slices.Contains(a.suites, suite) == listed {
 				all = append(all, a)
 			}
 		}
 	}
 	return all
-}
-
-func contains(list []string, v string) bool {
-	for _, l := range list {
-		if l == v {
-			return true
-		}
-	}
-	return false
 }
 
 var namedIndex = regexp.MustCompile(`^[A-Za-z0-9._-]+=(https?://.*)$`)

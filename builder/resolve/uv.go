@@ -72,19 +72,19 @@ func findUV(ctx context.Context, o Options) (*uv, error) {
 }
 
 // program is an executable copy of a blob of the store, checked against it each time.
-func program(s *store.Store, sum string) (string, error) {
-	if _, ok, err := s.Stat(sum); err != nil || !ok {
+func program(s *store.Store, digest string) (string, error) {
+	if _, ok, err := s.Stat(digest); err != nil || !ok {
 		return "", errors.Join(err, errors.New("not in the store"))
 	}
 	dir := filepath.Join(s.Dir(), "tools")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	p := filepath.Join(dir, "uv-"+sum[:16])
-	if b, err := os.ReadFile(p); err == nil && sumOf(b) == sum {
+	p := filepath.Join(dir, "uv-"+digest[:16])
+	if b, err := os.ReadFile(p); err == nil && sum(b) == digest {
 		return p, nil
 	}
-	b, err := os.ReadFile(s.Path(sum))
+	b, err := os.ReadFile(s.Path(digest))
 	if err != nil {
 		return "", err
 	}
@@ -99,8 +99,6 @@ func program(s *store.Store, sum string) (string, error) {
 	}
 	return p, os.Rename(tmp.Name(), p)
 }
-
-func sumOf(b []byte) string { return sum(b) }
 
 // downloadUV has pip download uv's wheel; pip knows its own index.
 func downloadUV(ctx context.Context, s *store.Store) (string, error) {
