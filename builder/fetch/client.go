@@ -49,7 +49,7 @@ type Fetcher struct {
 	clientErr error
 
 	// How long to wait; tests are in a hurry.
-	stall   time.Duration // without a byte
+	stall   time.Duration // for a server's next bytes
 	backoff time.Duration // before the first repetition; doubles
 	tries   int
 	now     func() time.Time
@@ -129,7 +129,11 @@ func (f *Fetcher) authorize(r *http.Request) {
 	}
 }
 
-var errStall = errors.New("the server has stopped sending")
+var errStall = fmt.Errorf("the server has stopped sending, or sends less than %d bytes in a minute", least)
+
+// least is how much a server sends in the time of a stall: who sends a byte now and then
+// would otherwise hold a download for years.
+const least = 64 << 10
 
 // answer is a response whose body cannot stall for ever.
 type answer struct {
@@ -139,11 +143,13 @@ type answer struct {
 	stop  context.CancelCauseFunc
 	ctx   context.Context
 	stall time.Duration
+	fresh int // bytes since the watch was set
 }
 
 func (a *answer) Read(b []byte) (int, error) {
 	n, err := a.Body.Read(b)
-	if n > 0 {
+	if a.fresh += n; a.fresh >= least {
+		a.fresh = 0
 		a.watch.Reset(a.stall)
 	}
 	if err != nil && err != io.EOF && context.Cause(a.ctx) == errStall {
@@ -205,7 +211,7 @@ func (f *Fetcher) send(ctx context.Context, u, from *url.URL, header http.Header
 		watch.Reset(f.stall)
 		location := resp.Header.Get("Location")
 		if !redirects(resp.StatusCode) || location == "" {
-			return &answer{resp, u, watch, stop, ctx, f.stall}, nil
+			return &answer{resp, u, watch, stop, ctx, f.stall, 0}, nil
 		}
 		_ = resp.Body.Close() // nothing of it is used
 		if hop == maxRedirects {

@@ -728,3 +728,25 @@ func TestDiskWithoutRoom(t *testing.T) {
 	}
 	w.nothingKept()
 }
+
+// A server that sends a byte now and then does not hold a lock or a build for ever.
+func TestADripEnds(t *testing.T) {
+	drip := func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
+		for r.Context().Err() == nil {
+			_, _ = rw.Write([]byte(" "))
+			rw.(http.Flusher).Flush()
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	for name, h := range map[string]http.HandlerFunc{"a page": drip, "a file": index(jsonPage(torch.row()), drip)} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.f.stall = 100 * time.Millisecond
+			start := time.Now()
+			if err := w.wheel(torch, recipe(w.host("a.test", h))); !errors.Is(err, errStall) || time.Since(start) > 5*time.Second {
+				t.Errorf("after %s: %v", time.Since(start), err)
+			}
+		})
+	}
+}
