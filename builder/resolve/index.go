@@ -112,8 +112,8 @@ func (x *index) ownPage(name string) (page, bool) {
 func (x *index) page(ctx context.Context, name string) (page, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if p, ok := x.pages[name]; ok {
-		return p, nil
+	if p, ok := x.pages[name]; ok || x.err != nil {
+		return p, x.err // after a failure nothing that is asked matters any more
 	}
 	if p, ok := x.ownPage(name); ok {
 		x.pages[name] = p
@@ -166,19 +166,25 @@ func unbuilt(name string, files []fetch.PageFile) map[string]bool {
 	return out
 }
 
-// fail keeps the first failure; that an index lacks a project is none.
-func (x *index) fail(w http.ResponseWriter, err error) {
+// fail keeps the first failure. That an index lacks a project is none, nor is what uv itself
+// broke off. uv is told that there is no such thing: anything else it would ask for again.
+func (x *index) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var gone *fetch.GoneError
-	if !errors.As(err, &gone) {
+	if !errors.As(err, &gone) && r.Context().Err() == nil {
 		x.mu.Lock()
 		if x.err == nil {
 			x.err = err
 		}
 		x.mu.Unlock()
-		http.Error(w, "the index behind forge fails", http.StatusBadGateway)
-		return
 	}
-	http.NotFound(w, nil)
+	http.NotFound(w, r)
+}
+
+// failure is the first failure of what uv has asked for.
+func (x *index) failure() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.err
 }
 
 // project answers a project's page (PEP 691).
@@ -186,7 +192,7 @@ func (x *index) project(w http.ResponseWriter, r *http.Request) {
 	name := wheel.NormalizeName(r.PathValue("name"))
 	p, err := x.page(r.Context(), name)
 	if err != nil {
-		x.fail(w, err)
+		x.fail(w, r, err)
 		return
 	}
 	files := []map[string]any{}
@@ -212,13 +218,13 @@ func (x *index) file(w http.ResponseWriter, r *http.Request) {
 	name, file := r.PathValue("name"), r.PathValue("file")
 	p, err := x.page(r.Context(), name)
 	if err != nil {
-		x.fail(w, err)
+		x.fail(w, r, err)
 		return
 	}
 	if f, ok := p.files[strings.TrimSuffix(file, ".metadata")]; ok && strings.HasSuffix(file, ".metadata") {
 		b, err := x.o.Fetch.Metadata(r.Context(), f)
 		if err != nil {
-			x.fail(w, err)
+			x.fail(w, r, err)
 			return
 		}
 		x.mu.Lock()
@@ -232,8 +238,11 @@ func (x *index) file(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d, err := x.download(r.Context(), p, file)
+	if err == nil { // judged before uv reads it, which would only say that it cannot
+		_, err = openWheel(d.Path, file)
+	}
 	if err != nil {
-		x.fail(w, err)
+		x.fail(w, r, err)
 		return
 	}
 	http.ServeFile(w, r, d.Path)

@@ -55,8 +55,8 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 	defer stop()
 	for _, g := range gs {
 		chosen, err := choose(ctx, tool, url, im, g, before, o)
-		if x.err != nil {
-			return nil, x.err
+		if failed := x.failure(); failed != nil {
+			return nil, failed
 		}
 		if err != nil {
 			return nil, x.explain(err, version, on.GLIBC)
@@ -323,16 +323,7 @@ func rankOf(f wheel.FileName, python string) []int {
 // compare compares the metadata that an index publishes beside a wheel, by which uv chose,
 // with the wheel's own (PEP 658).
 func (x *index) compare(path, file string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	w, err := wheel.Open(f, info.Size(), file)
+	w, err := openWheel(path, file)
 	if err != nil {
 		return err
 	}
@@ -363,6 +354,20 @@ func (x *index) compare(path, file string) error {
 		}
 	}
 	return nil
+}
+
+// openWheel judges a wheel of the store; of the result only what was read is of use.
+func openWheel(path, file string) (*wheel.Wheel, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return wheel.Open(f, info.Size(), file)
 }
 
 // MetadataError is an index whose metadata of a wheel contradicts the wheel's own (IDX-03).
