@@ -16,9 +16,9 @@ import (
 
 // Blob is one row of List.
 type Blob struct {
-	Sum  string
-	Size int64
-	Used time.Time // when it was last asked for, to the minute
+	Sum  string    `json:"sum"`
+	Size int64     `json:"size"`
+	Used time.Time `json:"used"` // when it was last asked for, to the minute
 }
 
 // List names all blobs, sorted by sum. It does not hash them.
@@ -27,7 +27,7 @@ func (s *Store) List() ([]Blob, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing store: %w", err)
 	}
-	var all []Blob
+	all := []Blob{}
 	for _, e := range entries {
 		fi, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) || !valid(e.Name()) {
@@ -47,15 +47,15 @@ func (s *Store) List() ([]Blob, error) {
 
 // Report is what Verify found.
 type Report struct {
-	Blobs int      // right ones
-	Bytes int64    // of the right ones
-	Wrong []string // sums whose bytes were wrong; they are removed
+	Blobs int      `json:"blobs"` // right ones
+	Bytes int64    `json:"bytes"` // of the right ones
+	Wrong []string `json:"wrong"` // sums whose bytes were wrong; they are removed
 }
 
 // Verify hashes every blob and removes the wrong ones. progress, which may be nil, is
 // called after each with the bytes done and the bytes in all.
 func (s *Store) Verify(ctx context.Context, progress func(done, total int64)) (Report, error) {
-	var rep Report
+	rep := Report{Wrong: []string{}}
 	blobs, err := s.List()
 	if err != nil {
 		return rep, err
@@ -116,16 +116,16 @@ func (l Limits) young(used time.Time) bool {
 
 // Pruned is what Prune removed, or would have.
 type Pruned struct {
-	Blobs []Blob
-	Freed int64 // bytes, of unfinished downloads too; blobs that are linked elsewhere free nothing yet
-	Left  int64 // bytes of blobs that stay
+	Blobs []Blob `json:"blobs"`
+	Freed int64  `json:"freed"` // bytes, of unfinished downloads too; blobs that are linked elsewhere free nothing yet
+	Left  int64  `json:"left"`  // bytes of blobs that stay
 }
 
 // Prune removes the least recently used blobs, and unfinished downloads that nobody has
 // touched. It leaves what Hold, Lock or an unfinished Partial holds, what Keep names, and
 // what is younger than MinAge.
 func (s *Store) Prune(ctx context.Context, l Limits) (Pruned, error) {
-	var done Pruned
+	done := Pruned{Blobs: []Blob{}}
 	s.sweep()
 	blobs, err := s.List()
 	if err != nil {

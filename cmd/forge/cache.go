@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/builder/store"
 )
 
@@ -22,7 +23,8 @@ func newCache(t *terminal) *cobra.Command {
 		Short: "Show, verify or prune the store",
 		Long: `The store holds downloads and layers under their sha256. It lies in FORGE_CACHE,
 else in the user's cache folder. Everything in it can be made again. Whoever can
-write as the same user can change it: that attacker is out of scope.`,
+write as the same user can change it: that attacker is out of scope. Beside the
+blobs the embedded builder keeps what it has unpacked; that is shown and pruned too.`,
 		Example: `  forge cache show
   forge cache verify                       # hash every byte again
   forge cache prune --older-than 720h`,
@@ -33,7 +35,7 @@ write as the same user can change it: that attacker is out of scope.`,
 	prune := &cobra.Command{
 		Use: "prune", Short: "Remove what was not used lately", Args: exactly(),
 		Example: "  forge cache prune --older-than 720h\n  forge cache prune --older-than 0s --max-size 20000 --dry-run",
-		Long:    "Prune removes blobs that were not used for a while, oldest first. Nothing in use is removed.\n" + exitCodes,
+		Long:    "Prune removes blobs that were not used for a while, oldest first, and what the embedded\nbuilder keeps if that was not used either. Nothing in use is removed.\n" + exitCodes,
 		RunE:    func(c *cobra.Command, _ []string) error { return runCachePrune(c.Context(), t, o) },
 	}
 	prune.Flags().DurationVar(&o.olderThan, "older-than", 30*24*time.Hour, "only what was not used for this long; 0s: whatever its age")
@@ -60,15 +62,23 @@ func runCacheShow(t *terminal) error {
 	for _, b := range blobs {
 		total += b.Size
 	}
+	daemon, err := builder.ReadDaemonCache(s)
+	if err != nil {
+		return err
+	}
 	if t.json {
 		return t.document(struct {
-			Dir   string       `json:"dir"`
-			Count int          `json:"count"`
-			Bytes int64        `json:"bytes"`
-			Blobs []store.Blob `json:"blobs"`
-		}{s.Dir(), len(blobs), total, blobs})
+			Dir     string              `json:"dir"`
+			Count   int                 `json:"count"`
+			Bytes   int64               `json:"bytes"`
+			Builder builder.DaemonCache `json:"builder"`
+			Blobs   []store.Blob        `json:"blobs"`
+		}{s.Dir(), len(blobs), total, daemon, blobs})
 	}
 	t.result("%s: %d blobs, %s", s.Dir(), len(blobs), megabytes(total))
+	if daemon.Bytes > 0 {
+		t.result("%s: the embedded builder's unpacked roots, %s", daemon.Dir, megabytes(daemon.Bytes))
+	}
 	return nil
 }
 
@@ -103,6 +113,11 @@ func runCachePrune(ctx context.Context, t *terminal, o pruneOptions) error {
 	if err != nil {
 		return err
 	}
+	unpacked, err := builder.RemoveDaemonCache(ctx, s, o.olderThan, o.dryRun)
+	if err != nil {
+		return err
+	}
+	pruned.Freed += unpacked
 	if t.json {
 		return t.document(pruned)
 	}
@@ -111,5 +126,8 @@ func runCachePrune(ctx context.Context, t *terminal, o pruneOptions) error {
 		verb = "would remove"
 	}
 	t.result("%s: %s %d blobs, %s; %s stay", s.Dir(), verb, len(pruned.Blobs), megabytes(pruned.Freed), megabytes(pruned.Left))
+	if unpacked > 0 {
+		t.result("%s of that were the embedded builder's unpacked roots", megabytes(unpacked))
+	}
 	return nil
 }
