@@ -136,17 +136,18 @@ func (w *words) list(name string) ([]string, []hcl.Range) {
 	var places []hcl.Range
 	a := w.block.Body.Attributes[name]
 	tuple, _ := a.Expr.(*hclsyntax.TupleConsExpr)
+	i := -1
 	for it := v.ElementIterator(); it.Next(); {
 		_, x := it.Element()
+		place := at
+		if i++; tuple != nil && i < len(tuple.Exprs) {
+			place = tuple.Exprs[i].Range()
+		}
 		if x.IsNull() {
-			w.d.mistake(at, "Wrong kind of value", "%s: a value is null.", name)
+			w.d.mistake(place, "Wrong kind of value", "%s: a value is null.", name)
 			continue
 		}
-		if tuple != nil && len(out) < len(tuple.Exprs) {
-			places = append(places, tuple.Exprs[len(out)].Range())
-		} else {
-			places = append(places, at)
-		}
+		places = append(places, place)
 		out = append(out, x.AsString())
 	}
 	return out, places

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -69,8 +70,15 @@ func (d *Diagnostics) Text(w io.Writer, width int, color bool) error {
 			_, err := fmt.Fprintf(w, "%d more mistakes are not shown.\n", len(d.list)-i)
 			return err
 		}
-		shown, files := d.excerpt(x)
-		if err := hcl.NewDiagnosticTextWriter(w, files, uint(max(width, 20)), color).WriteDiagnostic(shown); err != nil {
+		shown, files, caret := d.excerpt(x)
+		var text bytes.Buffer
+		if err := hcl.NewDiagnosticTextWriter(&text, files, uint(max(width, 20)), color).WriteDiagnostic(shown); err != nil {
+			return err
+		}
+		if color { // the writer underlines the value
+			caret = ""
+		}
+		if _, err := io.WriteString(w, pointed(text.String(), shown.Subject, caret)); err != nil {
 			return err
 		}
 	}
@@ -85,19 +93,34 @@ const (
 	maxDetail   = 2000
 )
 
+// pointed puts a caret line under the source line.
+func pointed(text string, at *hcl.Range, caret string) string {
+	if caret == "" {
+		return text
+	}
+	number := fmt.Sprintf("%4d: ", at.Start.Line)
+	before, line, ok := strings.Cut(text, "\n"+number)
+	if !ok {
+		return text
+	}
+	line, after, _ := strings.Cut(line, "\n")
+	return before + "\n" + number + line + "\n" + strings.Repeat(" ", len(number)) + caret + "\n" + after
+}
+
 // excerpt is a mistake with the part of the source that it is about, both without control
-// characters: the writer's own escapes are the only ones that reach a terminal.
-func (d *Diagnostics) excerpt(x *hcl.Diagnostic) (*hcl.Diagnostic, map[string]*hcl.File) {
+// characters: the writer's own escapes are the only ones that reach a terminal. The last
+// result is a line that points at the value.
+func (d *Diagnostics) excerpt(x *hcl.Diagnostic) (*hcl.Diagnostic, map[string]*hcl.File, string) {
 	shown := &hcl.Diagnostic{Severity: x.Severity, Summary: visible(x.Summary, maxLine), Detail: visible(x.Detail, maxDetail)}
 	if x.Subject == nil {
-		return shown, nil
+		return shown, nil, ""
 	}
 	r := *x.Subject
 	file := d.files[r.Filename]
 	r.Filename = visible(r.Filename, maxLine)
 	shown.Subject = &r
 	if file == nil || r.Start.Byte > len(file.Bytes) || r.Start.Line < 1 {
-		return shown, nil
+		return shown, nil, ""
 	}
 	src := file.Bytes
 	from := bytes.LastIndexByte(src[:r.Start.Byte], '\n') + 1
@@ -115,7 +138,13 @@ func (d *Diagnostics) excerpt(x *hcl.Diagnostic) (*hcl.Diagnostic, map[string]*h
 	text := bytes.Join([][]byte{bytes.Repeat([]byte{'\n'}, r.Start.Line-1), before, inside, after}, nil)
 	r.Start.Byte = r.Start.Line - 1 + len(before)
 	r.End = hcl.Pos{Line: r.Start.Line, Column: r.Start.Column + len(inside), Byte: r.Start.Byte + len(inside)}
-	return shown, map[string]*hcl.File{r.Filename: {Bytes: text, Nav: around(file, x.Subject.Start.Byte)}}
+	caret := strings.Map(func(c rune) rune {
+		if c == '\t' {
+			return c
+		}
+		return ' '
+	}, string(before)) + strings.Repeat("^", max(1, utf8.RuneCount(inside)))
+	return shown, map[string]*hcl.File{r.Filename: {Bytes: text, Nav: around(file, x.Subject.Start.Byte)}}, caret
 }
 
 // block is what the writer says of the blocks around a mistake: image "train".

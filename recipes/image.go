@@ -20,7 +20,7 @@ var (
 	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 	variable    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	tag         = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-	repository  = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
+	repository  = regexp.MustCompile(`^[A-Za-z0-9]+([.-][A-Za-z0-9]+|--+[A-Za-z0-9]+)*(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$`)
 	secret      = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----|\bgh[pousr]_[A-Za-z0-9]{30,}|\bglpat-[A-Za-z0-9_-]{20,}|\bhf_[A-Za-z0-9]{30,}|\bAKIA[0-9A-Z]{16}\b|\bsk-[A-Za-z0-9]{32,}|\bxox[abp]-[A-Za-z0-9-]{10,}`)
 	secretName  = regexp.MustCompile(`(?i)(^|_)(password|passwd|secret|token|api_?key|private_?key|credentials?)$`)
 )
@@ -336,6 +336,7 @@ func (d *decoder) stack(im *Image) {
 		python = Suites[im.Debian.Suite]
 	}
 	r := cuda.Check(cuda.Stack{Torch: p.Version, CUDA: p.CUDA, Arch: im.Platform, Python: python, GPUs: p.GPUs, Driver: p.Driver})
+	im.Notes = append(r.Warnings, r.Unknown...)
 	for _, problem := range r.Problems {
 		at, ok := d.places["pytorch."+problem.Field]
 		if problem.Field == "python" {

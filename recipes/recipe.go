@@ -36,6 +36,8 @@ type Image struct {
 	Sign         *Sign         // nil: the recipe says nothing about it
 
 	Vulnerabilities *Vulnerabilities // nil: the recipe says nothing of them. Never part of the lock
+
+	Notes []string // whole sentences: what the tables warn of, and what they do not know
 }
 
 // PyTorch says which torch, for which GPUs.

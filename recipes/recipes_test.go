@@ -371,3 +371,60 @@ func TestWhatIsToleratedIsNoPartOfTheLock(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// HCL-07: a file that is replaced while it is read is one of the two, and its hash is that one's.
+func TestWhatIsHashedIsWhatWasParsed(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "recipe.hcl")
+	recipe := func(name string) string {
+		return "image \"" + name + "\" {\n  python { files = [\"requirements.txt\"] }\n}\n"
+	}
+	replace := func(name string) error {
+		var all error
+		for file, content := range map[string]string{"requirements.txt": name + "\n", "recipe.hcl": recipe(name)} {
+			all = errors.Join(all, os.WriteFile(filepath.Join(dir, ".new"), []byte(content), 0o600), os.Rename(filepath.Join(dir, ".new"), filepath.Join(dir, file)))
+		}
+		return all
+	}
+	if err := replace("aaa"); err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan bool), make(chan error)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if err := replace([]string{"aaa", "bbb"}[i%2]); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	seen := map[string]int{}
+	for range 500 {
+		f, err := Load(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := f.Images[0].Name
+		seen[name]++
+		if want := fmt.Sprintf("%x", sha256.Sum256([]byte(recipe(name)))); f.SHA256 != want {
+			t.Fatalf("parsed was %q, hashed something else", name)
+		}
+		r := f.Images[0].Python.Files[0]
+		if want := fmt.Sprintf("%x", sha256.Sum256([]byte(r.Set.Lines[0]+"\n"))); r.SHA256 != want {
+			t.Fatalf("of requirements.txt %q was parsed, hashed something else", r.Set.Lines)
+		}
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 2 {
+		t.Errorf("the file was never replaced meanwhile: %v", seen)
+	}
+}

@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"strings"
+	"unicode"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -34,7 +35,7 @@ func (d *decoder) runs(w *words, im *Image) {
 // stepName is the label of a step; names holds those of its kind.
 func (d *decoder) stepName(b *hclsyntax.Block, names map[string]bool) string {
 	name := b.Labels[0]
-	if name == "" || names[name] || strings.ContainsAny(name, "\n\x00") || len(name) > 120 {
+	if name == "" || names[name] || strings.ContainsFunc(name, unicode.IsControl) || len(name) > 120 {
 		d.mistake(b.LabelRanges[0], "Invalid "+b.Type+" name", "%+q: every %s has a name of its own, one line.", cut(name), b.Type)
 	}
 	names[name] = true

@@ -167,6 +167,7 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	if err != nil {
 		return nil, nil, err
 	}
+	w.t.notes(im)
 	li := &lock.Image{Inputs: im.Inputs(), Platform: im.Platform, Layers: []lock.Layer{}}
 	if !ro.AsOf.IsZero() {
 		li.AsOf = ro.AsOf.UTC().Format(time.RFC3339)

@@ -43,6 +43,9 @@ func runPlan(t *terminal, o planOptions, path string) error {
 	if err != nil {
 		return err
 	}
+	for _, im := range images {
+		t.notes(im)
+	}
 	l, err := readLock(path)
 	if err != nil {
 		return err

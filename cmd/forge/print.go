@@ -89,6 +89,13 @@ func (t *terminal) say(format string, args ...any) {
 	fmt.Fprintln(t.err, "forge: "+clean(fmt.Sprintf(format, args...)))
 }
 
+// notes says what the tables of torch and CUDA warn of in a recipe, and what they do not know.
+func (t *terminal) notes(im *recipes.Image) {
+	for _, n := range im.Notes {
+		t.say("%s: note: %s", im.Name, n)
+	}
+}
+
 // progress is a line of long work: drawn over on a terminal, plain and at most
 // one in five seconds elsewhere.
 func (t *terminal) progress(format string, args ...any) {
