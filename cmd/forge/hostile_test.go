@@ -163,13 +163,3 @@ func end(t *testing.T, words string, args ...string) {
 		}
 	}
 }
-
-// forge is this test's own binary, which runs as forge under that name.
-func forge(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("forge")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}

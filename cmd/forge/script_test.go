@@ -81,3 +81,13 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }
+
+// forge is this test's own binary, which runs as forge under that name.
+func forge(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("forge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
