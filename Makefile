@@ -12,7 +12,7 @@ LDFLAGS   := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 INITFLAGS := -trimpath -buildvcs=false -ldflags='-s -w -buildid='
 EXAMPLE   ?= pytorch-cuda
 
-.PHONY: image build build-forge setup test fuzz stack test-consumers lint bench bench-sbom bench-trust clean
+.PHONY: image build build-forge build-init setup test fuzz stack test-consumers lint bench bench-network bench-sbom bench-trust clean
 
 image: build setup
 	examples/build $(EXAMPLE)
@@ -22,9 +22,11 @@ image: build setup
 build: build-forge
 	@if [ "$$($(GO) env GOOS)" = linux ]; then set -x; $(GO) build -trimpath -ldflags="-s -w -X github.com/moby/buildkit/version.Version=$$($(GO) list -m -f '{{.Version}}' github.com/moby/buildkit)" -o bin/buildkitd github.com/moby/buildkit/cmd/buildkitd; fi
 
-build-forge:
-	@mkdir -p bin
+build-forge: build-init
 	$(GO) build -trimpath -ldflags='$(LDFLAGS)' -o bin/forge ./cmd/forge
+
+build-init:
+	@mkdir -p bin
 	GOFLAGS= GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GO) build $(INITFLAGS) -o bin/forge-init-linux-amd64 ./cmd/forge-init
 	GOFLAGS= GOOS=linux GOARCH=arm64 GOARM64=v8.0 $(GO) build $(INITFLAGS) -o bin/forge-init-linux-arm64 ./cmd/forge-init
 
@@ -55,6 +57,12 @@ lint:
 bench: build
 	@.ci/setup runc podman
 	@.ci/bench
+	@.ci/bench-network
+
+# A first build beside its download, at 1 Gbit/s.
+bench-network: build
+	@.ci/setup time
+	@.ci/bench-network
 
 # forge sbom against the syft command, into docs/benchmarks.md.
 bench-sbom: build

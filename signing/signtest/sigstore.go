@@ -18,7 +18,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -61,8 +60,7 @@ func Tool(t testing.TB, name string) string {
 	t.Helper()
 	dir := os.Getenv("FORGE_STACK")
 	if dir == "" {
-		_, here, _, _ := runtime.Caller(0)
-		dir = filepath.Join(filepath.Dir(here), "..", "..", ".cache", "stack")
+		dir = filepath.Join(top(t), ".cache", "stack")
 	}
 	path := filepath.Join(dir, name)
 	if _, err := os.Stat(path); err != nil {
@@ -72,6 +70,23 @@ func Tool(t testing.TB, name string) string {
 		t.Skipf("%s is missing; make stack builds it", path)
 	}
 	return path
+}
+
+// top is the folder of forge's go.mod: a test runs in its package's folder.
+func top(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir != filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+	t.Fatal("there is no go.mod above the test's folder")
+	return ""
 }
 
 // Start starts a Sigstore until the test ends.
