@@ -120,6 +120,12 @@ func (b *Builder) choose(ctx context.Context, platform string, words []string) (
 	return b.Mode, CheckAddress(b.Mode)
 }
 
+// Sandbox is the daemon that --builder auto takes here for this host's own platform,
+// "embedded" or an address, or a *NoBuilderError with what was tried. It starts nothing.
+func Sandbox(ctx context.Context) (string, error) {
+	return new(Builder).choose(ctx, "linux/"+runtime.GOARCH, nil)
+}
+
 // embeddable says why the embedded daemon cannot execute here.
 func (b *Builder) embeddable(platform string, words []string) error {
 	reason := ""

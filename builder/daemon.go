@@ -70,15 +70,20 @@ func embedded(ctx context.Context, s *store.Store) (_ *daemon, err error) {
 
 // programs finds buildkitd and runc: next to forge, else on PATH.
 func programs() (buildkitd, runc string, err error) {
+	var missing []string
 	if buildkitd = find("buildkitd"); buildkitd == "" {
-		return "", "", &NoBuilderError{Reason: "buildkitd is neither next to forge nor on PATH"}
+		missing = append(missing, "buildkitd is neither next to forge nor on PATH (make build)")
 	}
-	for _, name := range []string{"buildkit-runc", "runc"} {
-		if runc = find(name); runc != "" {
-			return buildkitd, runc, nil
-		}
+	if runc = find("buildkit-runc"); runc == "" {
+		runc = find("runc")
 	}
-	return "", "", &NoBuilderError{Reason: "runc is not on PATH"}
+	if runc == "" {
+		missing = append(missing, "runc is not on PATH (apt-get install runc)")
+	}
+	if missing != nil {
+		return "", "", &NoBuilderError{Reason: strings.Join(missing, "; ")}
+	}
+	return buildkitd, runc, nil
 }
 
 func find(name string) string {

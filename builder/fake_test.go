@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -98,13 +100,17 @@ func (f *fake) Status(_ *control.StatusRequest, s control.Control_StatusServer) 
 // serve starts a fake and returns its address.
 func (f *fake) serve(t *testing.T) string {
 	t.Helper()
+	return f.serveAt(t, socket(t))
+}
+
+func (f *fake) serveAt(t *testing.T, path string) string {
+	t.Helper()
 	if f.version == "" {
 		f.version = "v0.33.1"
 	}
 	if f.workers == nil {
 		f.workers = []*types.WorkerRecord{{ID: "w", Platforms: []*pb.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}}}
 	}
-	path := socket(t)
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -158,6 +164,51 @@ func TestADaemonThatLacksAnAbilityIsRefused(t *testing.T) {
 	}
 	if _, err := testedBy(t, &fake{workers: []*types.WorkerRecord{{ID: "w", Platforms: []*pb.Platform{{OS: "plan9", Architecture: "mips"}}}}}); !errors.As(err, &unfit) {
 		t.Errorf("one for another system: %v", err)
+	}
+}
+
+// An ordinary user's auto takes the first daemon that fits, in a known order, and says of the
+// others why they do not.
+func TestAutoTakesTheFirstDaemonThatFits(t *testing.T) {
+	runtimeDir := filepath.Dir(socket(t))
+	if err := os.Mkdir(filepath.Join(runtimeDir, "buildkit"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir() // docker is played by a program that lists one builder and enters none
+	write(t, filepath.Join(bin, "docker"), "#!/bin/sh\n[ \"$1\" = ps ] && echo buildx_buildkit_b0 && exit\necho no such container >&2\nexit 1\n", 0o755)
+	t.Setenv("PATH", bin)
+	t.Setenv("XDG_RUNTIME_DIR", runtimeDir)
+	t.Setenv(tlsFolder, "")
+	t.Setenv("BUILDKIT_HOST", "tcp://build.example:1234")
+	_, err := found(t.Context(), "linux/amd64", []string{`test "a"`})
+	var none *NoBuilderError
+	if !errors.As(err, &none) {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`test "a" must be executed`, "tcp://build.example:1234 (", "without TLS", "docker-container://buildx_buildkit_b0 ("} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in: %v", want, err)
+		}
+	}
+	own := (&fake{}).serveAt(t, filepath.Join(runtimeDir, "buildkit", "buildkitd.sock"))
+	for _, row := range []struct {
+		host, want string
+	}{
+		{"", own},
+		{"tcp://build.example:1234", own},
+		{(&fake{version: "v0.12.0"}).serve(t), own},
+		{(&fake{workers: []*types.WorkerRecord{{ID: "w", Platforms: []*pb.Platform{{OS: "linux", Architecture: "arm64"}}}}}).serve(t), own},
+		{(&fake{lacks: needed[0]}).serve(t), own},
+	} {
+		t.Setenv("BUILDKIT_HOST", row.host)
+		if got, err := found(t.Context(), "linux/amd64", nil); got != row.want {
+			t.Errorf("BUILDKIT_HOST=%q: %q, want %q: %v", row.host, got, row.want, err)
+		}
+	}
+	first := (&fake{}).serve(t)
+	t.Setenv("BUILDKIT_HOST", first)
+	if got, err := found(t.Context(), "linux/amd64", nil); got != first {
+		t.Errorf("%q, want %q: %v", got, first, err)
 	}
 }
 

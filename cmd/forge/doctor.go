@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/builder/start"
 	"github.com/forge-build/forge/recipes"
 )
@@ -83,48 +81,16 @@ func runDoctor(ctx context.Context, t *terminal, o doctorOptions) error {
 	return nil
 }
 
-// sandbox says which builder --builder auto would take for a recipe with steps.
-func sandbox(context.Context) checkup {
-	if runtime.GOOS != "linux" {
-		return checkup{Found: "not Linux: images without run, test and bytecode need none", Fix: "--builder with a remote buildkitd (unix://, tcp://, docker-container://)"}
+// sandbox says which builder --builder auto takes for a recipe with steps.
+func sandbox(ctx context.Context) checkup {
+	name, err := builder.Sandbox(ctx)
+	if err == nil && name == "embedded" {
+		return checkup{OK: true, Found: "embedded: root, and buildkitd and runc are here"}
 	}
-	if os.Geteuid() == 0 {
-		var missing []string
-		if beside("buildkitd") == "" {
-			missing = append(missing, "buildkitd (make build)")
-		}
-		if beside("runc") == "" && beside("buildkit-runc") == "" {
-			missing = append(missing, "runc (apt-get install runc)")
-		}
-		if len(missing) == 0 {
-			return checkup{OK: true, Found: "embedded: root, " + beside("buildkitd") + ", runc"}
-		}
-		return checkup{Found: "missing for the embedded builder: " + strings.Join(missing, ", "), Fix: "install what is missing, or --builder with a remote buildkitd"}
+	if err == nil {
+		return checkup{OK: true, Found: "the daemon at " + name + " answers and fits"}
 	}
-	for _, socket := range []string{filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "buildkit", "buildkitd.sock"), fmt.Sprintf("/run/user/%d/buildkit/buildkitd.sock", os.Getuid()), "/run/buildkit/buildkitd.sock"} {
-		c, err := net.DialTimeout("unix", socket, time.Second)
-		if err == nil {
-			_ = c.Close() // only asked whether it answers
-			return checkup{OK: true, Found: "a daemon answers at unix://" + socket}
-		}
-	}
-	return checkup{Found: "an ordinary user, and no buildkitd answers: images without run, test and bytecode need none",
-		Fix: "start a rootless buildkitd, run as root, use --builder, or leave the tests out with --no-test"}
-}
-
-// beside finds a program next to forge's own, then on PATH.
-func beside(name string) string {
-	if self, err := os.Executable(); err == nil {
-		p := filepath.Join(filepath.Dir(self), name)
-		if info, err := os.Stat(p); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return p
-		}
-	}
-	p, err := exec.LookPath(name)
-	if err != nil {
-		return ""
-	}
-	return p
+	return checkup{Found: err.Error() + "; images without run, test and bytecode need none", Fix: hint(err)}
 }
 
 // driver reads this host as a container of forge's would.
