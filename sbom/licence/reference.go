@@ -1,0 +1,63 @@
+package licence
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// Ref is a licence that SPDX's list does not have, or that its name does not tell.
+type Ref struct {
+	ID    string // "LicenseRef-BSD"
+	Words string // the package's own
+	Text  string // of the licence; empty: none is at hand
+}
+
+// Bounds of a reference, in bytes.
+const (
+	maxText = 64 << 10
+	maxName = 40
+)
+
+// reference makes one. Other words or another text are another reference: its name ends with
+// a sum where it does not say all.
+func reference(words, text string) Ref {
+	words = strings.Join(strings.Fields(words), " ")
+	text = strings.TrimSpace(text)
+	var b strings.Builder
+	for _, r := range words {
+		switch {
+		case r >= '0' && r <= '9', r >= 'A' && r <= 'Z', r >= 'a' && r <= 'z', r == '.':
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+		if b.Len() >= maxName {
+			break
+		}
+	}
+	name := strings.Trim(b.String(), "-.")
+	if name != words || text != "" {
+		sum := sha256.Sum256([]byte(words + "\x00" + text))
+		if name != "" {
+			name += "-"
+		}
+		name += hex.EncodeToString(sum[:4])
+	}
+	if len(words) > 1024 {
+		words = strings.ToValidUTF8(words[:1024], "") + " …"
+	}
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "\n…"
+	}
+	return Ref{"LicenseRef-" + name, words, text}
+}
+
+// Unknown is a licence of which there are words and perhaps a text, and no meaning.
+func Unknown(words, text string) Licence {
+	if strings.TrimSpace(words) == "" && strings.TrimSpace(text) == "" {
+		return Licence{}
+	}
+	r := reference(words, text)
+	return Licence{r.ID, []Ref{r}}
+}
