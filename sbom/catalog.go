@@ -53,18 +53,21 @@ func Catalog(ctx context.Context, im *Image, o Options) (*Inventory, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return newInventory(im, t, s, o.Plan)
+	return newInventory(withScanner{ctx, licences}, im, t, s, o.Plan)
 }
 
 // config chooses catalogers: those for images, without the two that believe a bill of
 // materials which somebody has put into the image (A49): one that is planted would add
-// packages that are not there, and hide others that "belong" to them.
+// packages that are not there, and hide others that "belong" to them. Conda's, which Syft runs on
+// folders alone, is one more: it reads the records of what is installed.
 func config(tool Tool) *syft.CreateSBOMConfig {
 	return syft.DefaultCreateSBOMConfig().
 		WithTool(tool.Name, tool.Version).
 		WithParallelism(parallel).
 		WithoutFiles(). // sizes and sums come from the layers
-		WithCatalogerSelection(cataloging.NewSelectionRequest().WithRemovals("sbom", "bitnami"))
+		// Syft drops what has no name, and writes UNKNOWN where there is no version.
+		WithComplianceConfig(cataloging.ComplianceConfig{MissingName: cataloging.ComplianceActionStub, MissingVersion: cataloging.ComplianceActionKeep}).
+		WithCatalogerSelection(cataloging.NewSelectionRequest().WithRemovals("sbom", "bitnami").WithAdditions("conda-meta-cataloger"))
 }
 
 func hexOf(digest string) string { return strings.TrimPrefix(digest, "sha256:") }

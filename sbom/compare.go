@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/anchore/syft/syft/pkg"
+
+	"github.com/forge-build/forge/sbom/requirement"
 )
 
 // Difference is something that is in one inventory and not in the other.
@@ -144,7 +146,7 @@ func (c *comparison) file(p string) {
 // locked says whether a wheel of that name is.
 func (c *comparison) locked(name string) bool {
 	for i := range c.plan.Packages {
-		if a := &c.plan.Packages[i]; a.Type == "python" && a.Name == normal(name) {
+		if a := &c.plan.Packages[i]; a.Type == "python" && a.Name == requirement.Normal(name) {
 			return true
 		}
 	}
@@ -168,6 +170,6 @@ func sameVersion(a, b string) bool {
 		return true
 	}
 	digits := func(s string) bool { return strings.Trim(s, "0123456789.") == "" }
-	same, ok := compareVersions(a, "==", b)
+	same, ok := requirement.Compare(a, "==", b)
 	return ok && same && digits(a) && digits(b)
 }

@@ -1,13 +1,19 @@
 package sbom
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/CycloneDX/cyclonedx-go"
 	"github.com/anchore/syft/syft/format/common/cyclonedxhelpers"
+	"github.com/anchore/syft/syft/license"
+	"github.com/anchore/syft/syft/pkg"
+
+	"github.com/forge-build/forge/sbom/licence"
 )
 
 // writeCycloneDX writes CycloneDX 1.6. Packages come first, in the inventory's order, then
@@ -30,6 +36,7 @@ func (inv *Inventory) writeCycloneDX(w io.Writer) error {
 	for i, x := range inv.Packages {
 		refs[x.ID], at[x.ID] = all[i].BOMRef, i
 	}
+	packages := inv.bom.Artifacts.Packages.Sorted()
 	for i, x := range inv.Packages {
 		c := &all[i]
 		for _, h := range x.Hashes {
@@ -39,6 +46,11 @@ func (inv *Inventory) writeCycloneDX(w io.Writer) error {
 			c.Properties = withProperty(c.Properties, "forge:bundledIn", by)
 		}
 		c.Name, c.Version = x.Name, x.Version
+		inv.licenceOf(c, packages[i])
+	}
+	unknown := map[string]string{}
+	for _, u := range inv.Unowned {
+		unknown[u.raw] = u.Unknown()
 	}
 	top := all[:0:0]
 	var within = make([][]cyclonedx.Component, len(inv.Packages))
@@ -52,8 +64,8 @@ func (inv *Inventory) writeCycloneDX(w io.Writer) error {
 			within[n] = append(within[n], c)
 			continue
 		}
-		if isModel(c.Name) {
-			c.Type = cyclonedx.ComponentTypeMachineLearningModel
+		if what := unknown[c.Name]; what != "" {
+			c.Properties = withProperty(c.Properties, "forge:unknown", what)
 		}
 		top = append(top, c)
 	}
@@ -71,6 +83,45 @@ func (inv *Inventory) writeCycloneDX(w io.Writer) error {
 	return enc.EncodeVersion(b, cyclonedx.SpecVersion1_6)
 }
 
+// licenceOf states a component's licences: one identifier as such, more as one expression.
+// What the texts are found to be is evidence beside what the words declare.
+func (inv *Inventory) licenceOf(c *cyclonedx.Component, p pkg.Package) {
+	c.Licenses = nil
+	declared := inv.licenceChoice(c, expressions(p, license.Declared), cyclonedx.LicenseAcknowledgementDeclared)
+	concluded := inv.licenceChoice(c, expressions(p, license.Concluded), cyclonedx.LicenseAcknowledgementConcluded)
+	if declared == nil {
+		c.Licenses = concluded
+		return
+	}
+	if c.Licenses = declared; concluded != nil {
+		if c.Evidence == nil {
+			c.Evidence = &cyclonedx.Evidence{}
+		}
+		c.Evidence.Licenses = concluded
+	}
+}
+
+// newer are licences of SPDX's list that CycloneDX 1.6 does not enumerate; they are expressions.
+var newer = []string{"MVT-1.1", "Brian-Gladman-3-Clause-no-conversion"}
+
+func (inv *Inventory) licenceChoice(c *cyclonedx.Component, list []licence.Licence, how cyclonedx.LicenseAcknowledgement) *cyclonedx.Licenses {
+	e := licence.All(list).Expression
+	switch {
+	case e == "":
+		return nil
+	case strings.HasPrefix(e, "LicenseRef-") && !strings.Contains(e, " "):
+		return &cyclonedx.Licenses{{License: &cyclonedx.License{Name: plain(cmp.Or(inv.refs[e].Words, e)), Acknowledgement: how}}}
+	case !strings.ContainsAny(e, " +") && !slices.Contains(newer, e):
+		return &cyclonedx.Licenses{{License: &cyclonedx.License{ID: e, Acknowledgement: how}}}
+	}
+	for _, id := range licenceRef.FindAllString(e, -1) {
+		if words := inv.refs[id].Words; words != "" {
+			c.Properties = withProperty(c.Properties, "forge:licence:"+id, words)
+		}
+	}
+	return &cyclonedx.Licenses{{Expression: e, Acknowledgement: &how}}
+}
+
 func withHash(list *[]cyclonedx.Hash, sum string) *[]cyclonedx.Hash {
 	if list == nil {
 		list = &[]cyclonedx.Hash{}
@@ -85,16 +136,4 @@ func withProperty(list *[]cyclonedx.Property, name, value string) *[]cyclonedx.P
 	}
 	out := append(*list, cyclonedx.Property{Name: plain(name), Value: plain(value)})
 	return &out
-}
-
-// models are the suffixes of files that hold weights.
-var models = []string{".safetensors", ".gguf", ".onnx", ".pt", ".pth", ".ckpt", ".pt2", ".h5", ".tflite", ".engine", ".plan"}
-
-func isModel(p string) bool {
-	for _, suffix := range models {
-		if strings.HasSuffix(strings.ToLower(p), suffix) {
-			return true
-		}
-	}
-	return false
 }

@@ -17,6 +17,7 @@ import (
 
 // enrich adds to Syft's findings what its catalogers cannot know.
 func enrich(im *Image, t *tree, s *syftsbom.SBOM, plan *Plan) error {
+	t.hidden(s)
 	ownPython(t, s)
 	needPython(im, s, plan)
 	owners := ownersOf(s)
@@ -32,6 +33,7 @@ func enrich(im *Image, t *tree, s *syftsbom.SBOM, plan *Plan) error {
 		return fmt.Errorf("listing the image: looking into bundled libraries: %w", err)
 	}
 	s.Artifacts.Packages.Add(libs...)
+	t.models(s, owners)
 	requalify(s, plan)
 	t.describeFiles(s)
 	sortRelationships(s)

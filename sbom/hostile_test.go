@@ -69,6 +69,21 @@ var attacks = map[string]struct {
 	"a METADATA that is a link out": {func() *Image {
 		return imageOf(files{site + "x-1.dist-info/METADATA -> ../../../../../../../../../etc/shadow": "", "etc/shadow": "root:*:1::::::\n"})
 	}, ""},
+	"a licence of a million parentheses": {func() *Image {
+		return imageOf(files{site + "x-1.dist-info/METADATA": "Metadata-Version: 2.4\nName: x\nVersion: 1\nLicense-Expression: " + strings.Repeat("(", 1<<20) + "MIT\n"})
+	}, "parentheses"},
+	"a licence of a million words": {func() *Image {
+		return imageOf(files{site + "x-1.dist-info/METADATA": "Metadata-Version: 2.4\nName: x\nVersion: 1\nLicense: " + strings.Repeat("a ", 1<<20) + "\n"})
+	}, ""},
+	"a dist-info that lies about its files": {func() *Image {
+		w := wheel("x", "1")
+		for name := range w {
+			if strings.HasSuffix(name, "RECORD") {
+				w[name] = "../../../../../../../../../../../../etc/passwd,,\n/etc/shadow,,\nx/../../../../y,,\n\x00,,\n" + w[name]
+			}
+		}
+		return imageOf(debian(), w)
+	}, ""},
 	"100,000 distributions": {func() *Image {
 		all := files{}
 		for i := range 100_000 {
@@ -83,6 +98,38 @@ var attacks = map[string]struct {
 		}
 		return imageOf(files{"var/lib/dpkg/status": b.String()})
 	}, "describes more than 20000 packages"},
+	"100,000 folders without METADATA": {func() *Image {
+		all := files{}
+		for i := range 100_000 {
+			all[fmt.Sprintf("%sp%d-1.dist-info/INSTALLER", site, i)] = "x"
+		}
+		return imageOf(all)
+	}, "100000 descriptions of packages"},
+	"100,000 models": {func() *Image {
+		all := files{}
+		for i := range 100_000 {
+			all[fmt.Sprintf("app/%d.pt", i)] = "x"
+		}
+		return imageOf(all)
+	}, "100000 descriptions of packages"},
+	"100,000 libraries": {func() *Image {
+		all, w := files{}, wheel("x", "1")
+		var record strings.Builder
+		for i := range 100_000 {
+			all[fmt.Sprintf("%sx.libs/lib%d.so.1", site, i)] = "x"
+			fmt.Fprintf(&record, "x.libs/lib%d.so.1,,\n", i)
+		}
+		for name := range w {
+			if all[name] = w[name]; strings.HasSuffix(name, "RECORD") {
+				all[name] = record.String()
+			}
+		}
+		return imageOf(all)
+	}, "100001 descriptions of packages"},
+	"a copyright file of 1 GB": {func() *Image {
+		im := bomb("usr/share/doc/libc6/copyright", 1<<30)
+		return im
+	}, "usr/share/doc/libc6/copyright"},
 }
 
 // loop are two distributions, and two packages, that need one another.

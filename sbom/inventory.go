@@ -1,14 +1,17 @@
 package sbom
 
 import (
+	"context"
+	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/anchore/syft/syft/artifact"
 	"github.com/anchore/syft/syft/file"
 	"github.com/anchore/syft/syft/pkg"
 	syftsbom "github.com/anchore/syft/syft/sbom"
+
+	"github.com/forge-build/forge/sbom/licence"
 )
 
 // Inventory is what is in an image.
@@ -18,12 +21,15 @@ type Inventory struct {
 	Files    int       `json:"files"`             // regular files of the merged image
 	Unowned  []Unowned `json:"unowned,omitempty"` // regular files that no package owns
 	Removed  []Removed `json:"removed,omitempty"`
+	// Licences are the words for which forge's own references in packages' licences stand.
+	Licences map[string]string `json:"licences,omitempty"` // "LicenseRef-BSD": "BSD"
 	// Differences are what a plan and the image do not have in common; without a plan none.
 	Differences []Difference `json:"differences,omitempty"`
 
 	bom    *syftsbom.SBOM
 	owners map[string][]pkg.Package // by path
 	kept   func(Format) ([]byte, error)
+	refs   map[string]licence.Ref // of licences
 }
 
 // Subject is the image that an inventory is about.
@@ -55,7 +61,7 @@ type Package struct {
 	Type      string     `json:"type"` // "deb", "python", "go-module", "binary", …
 	PURL      string     `json:"purl,omitempty"`
 	CPEs      []string   `json:"cpes,omitempty"`
-	Licenses  []string   `json:"licenses,omitempty"` // SPDX expressions; else the package's own words
+	Licenses  []string   `json:"licenses,omitempty"` // SPDX expressions, which all hold
 	Locations []Location `json:"locations"`          // where it was found
 	Hashes    []string   `json:"hashes,omitempty"`   // "sha256:…" of the artifact, as locked
 	Supplier  string     `json:"supplier,omitempty"`
@@ -75,10 +81,27 @@ type Location struct {
 
 // Unowned is a file that no package owns.
 type Unowned struct {
-	Path  string `json:"path"`
-	Layer string `json:"layer"`
-	Size  int64  `json:"size"`
-	ELF   bool   `json:"elf,omitempty"`
+	Path   string `json:"path"`
+	Layer  string `json:"layer"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256,omitempty"`
+	ELF    bool   `json:"elf,omitempty"`
+	// Archive: by its name it holds other files, and nobody has looked into it.
+	Archive bool `json:"archive,omitempty"`
+
+	raw, sha1 string // the path as it is
+}
+
+// Unknown says of a file that nobody owns whether it may be a package, of which nothing is known:
+// "program", "archive", or "" for other files.
+func (u Unowned) Unknown() string {
+	switch {
+	case u.ELF:
+		return "program"
+	case u.Archive:
+		return "archive"
+	}
+	return ""
 }
 
 // Removed is what forge's slim rules have left out, by package and rule.
@@ -90,34 +113,32 @@ type Removed struct {
 }
 
 // newInventory reads Syft's findings together with the tree they were made from.
-func newInventory(im *Image, t *tree, s *syftsbom.SBOM, plan *Plan) (*Inventory, error) {
+func newInventory(ctx context.Context, im *Image, t *tree, s *syftsbom.SBOM, plan *Plan) (*Inventory, error) {
 	if err := enrich(im, t, s, plan); err != nil {
 		return nil, err
 	}
-	inv := &Inventory{bom: s, owners: ownersOf(s)}
+	refs, err := t.licences(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("listing the image: reading licences: %w", err)
+	}
+	inv := &Inventory{bom: s, owners: ownersOf(s), refs: refs}
+	for id, r := range refs {
+		if r.Words != "" {
+			if inv.Licences == nil {
+				inv.Licences = map[string]string{}
+			}
+			inv.Licences[id] = r.Words
+		}
+	}
 	inv.Subject = Subject{Name: im.Name, Digest: im.Digest, Platform: im.OS + "/" + im.Arch, Created: im.Created}
 	for _, l := range im.Layers {
 		inv.Subject.Layers = append(inv.Subject.Layers, Place{l.DiffID, l.Digest, l.Size})
 	}
-	var err error
 	if inv.Removed, err = t.removed(); err != nil {
 		return nil, err
 	}
-	evidence := map[string]bool{}
-	for p := range s.Artifacts.Packages.Enumerate() {
-		for _, l := range p.Locations.ToUnorderedSlice() {
-			evidence[l.RealPath] = true
-		}
-	}
-	for _, p := range t.paths {
-		n := t.nodes[p]
-		if n.file == nil || n.dir() || n.link() {
-			continue
-		}
-		inv.Files++
-		if len(inv.owners[p]) == 0 && !evidence[p] {
-			inv.Unowned = append(inv.Unowned, Unowned{Path: plain(p), Layer: im.Layers[n.layer].DiffID, Size: n.from.Size, ELF: n.from.ELF != nil})
-		}
+	if err := inv.loose(t); err != nil {
+		return nil, err
 	}
 	inv.fill(func(p string) int64 {
 		if n := t.nodes[p]; n != nil && n.from != nil && !n.dir() && !n.link() {
@@ -126,6 +147,7 @@ func newInventory(im *Image, t *tree, s *syftsbom.SBOM, plan *Plan) (*Inventory,
 		return 0
 	})
 	inv.bundle()
+	inv.modelSums(t)
 	if plan != nil {
 		inv.lockedAs(plan)
 		inv.Differences = compare(t, inv, plan)
@@ -134,12 +156,16 @@ func newInventory(im *Image, t *tree, s *syftsbom.SBOM, plan *Plan) (*Inventory,
 }
 
 // bundle says of a package which other one brings it: the owner of the file by which it was
-// found, if that is not itself.
+// found, if that is not itself. What only supports the finding does not count: libgcc-s1's
+// copyright file is gcc-14-base's, in a folder that both share.
 func (inv *Inventory) bundle() {
-	for i := range inv.Packages {
+	for i, p := range inv.bom.Artifacts.Packages.Sorted() {
 		x := &inv.Packages[i]
-		for _, l := range x.Locations {
-			for _, by := range inv.owners[l.Path] {
+		for _, l := range p.Locations.ToSlice() {
+			if l.Annotations[pkg.EvidenceAnnotationKey] == pkg.SupportingEvidenceAnnotation {
+				continue
+			}
+			for _, by := range inv.owners[l.RealPath] {
 				if id := string(by.ID()); id != x.ID && x.BundledIn == "" && (by.Type != pkg.PythonPkg || by.Name != x.Name) {
 					x.BundledIn = id
 				}
@@ -211,19 +237,7 @@ func newPackage(p pkg.Package) Package {
 		x.CPEs = append(x.CPEs, c.Attributes.BindToFmtString())
 	}
 	slices.Sort(x.CPEs)
-	for _, l := range p.Licenses.ToSlice() {
-		name := l.SPDXExpression
-		if name == "" {
-			name = plain(l.Value)
-		}
-		if strings.HasPrefix(name, "sha256:") {
-			continue // a text that no list of licences has
-		}
-		if name != "" && !slices.Contains(x.Licenses, name) {
-			x.Licenses = append(x.Licenses, name)
-		}
-	}
-	slices.Sort(x.Licenses)
+	x.Licenses = stated(p)
 	for _, l := range p.Locations.ToSlice() {
 		x.Locations = append(x.Locations, Location{plain(l.RealPath), l.FileSystemID})
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/anchore/syft/syft/artifact"
 	"github.com/anchore/syft/syft/pkg"
 	syftsbom "github.com/anchore/syft/syft/sbom"
+
+	"github.com/forge-build/forge/sbom/requirement"
 )
 
 var pythonFolder = regexp.MustCompile(`/(?:lib|lib64)/(?:python|pypy)(\d+\.\d+)t?/`)
@@ -19,7 +21,7 @@ type python struct {
 	pkg   pkg.Package
 	meta  pkg.PythonPackage
 	site  string
-	needs []requirement
+	needs []requirement.Requirement
 	wants map[string]bool // extras that somebody asks for
 }
 
@@ -35,7 +37,7 @@ func pythons(s *syftsbom.SBOM) []*python {
 		x := &python{pkg: p, meta: m, site: site, wants: map[string]bool{}}
 		for _, need := range m.RequiresDist {
 			// What is not to be understood pip would refuse too; no edge leads from it.
-			if r, err := parseRequirement(need); err == nil {
+			if r, err := requirement.Parse(need); err == nil {
 				x.needs = append(x.needs, r)
 			}
 		}
@@ -59,28 +61,24 @@ func needPython(im *Image, s *syftsbom.SBOM, plan *Plan) {
 		if sites[x.site] == nil {
 			sites[x.site] = map[string]*python{}
 		}
-		sites[x.site][normal(x.pkg.Name)] = x
-		if p := plan.planned("python", x.pkg.Name, x.site); p != nil {
-			for _, e := range p.Extras {
-				x.wants[normal(e)] = true
-			}
-		}
+		sites[x.site][requirement.Normal(x.pkg.Name)] = x
 	}
+	askedFor(im, s, plan, sites)
 	type edge struct{ from, to *python }
 	seen := map[edge]bool{}
 	for again := true; again; { // until no extra is new: each is asked for once
 		again = false
 		for _, x := range all {
-			env := environmentOf(im.Arch, versionFor(s, x.site))
+			env := requirement.EnvironmentOf(im.Arch, versionFor(s, x.site))
 			for _, need := range x.needs {
-				to := sites[x.site][need.name]
+				to := sites[x.site][need.Name]
 				if to == nil || to == x {
 					continue
 				}
-				if ok, err := env.holds(need.marker, keys(x.wants)); err != nil || !ok {
+				if ok, err := env.Holds(need.Marker, keys(x.wants)); err != nil || !ok {
 					continue
 				}
-				for _, e := range need.extras {
+				for _, e := range need.Extras {
 					if !to.wants[e] && len(to.wants) < 1000 {
 						to.wants[e], again = true, true
 					}
@@ -88,6 +86,33 @@ func needPython(im *Image, s *syftsbom.SBOM, plan *Plan) {
 				if !seen[edge{x, to}] {
 					seen[edge{x, to}] = true
 					s.Relationships = append(s.Relationships, artifact.Relationship{From: to.pkg, To: x.pkg, Type: artifact.DependencyOfRelationship})
+				}
+			}
+		}
+	}
+}
+
+// askedFor notes the extras that the plan's own lines ask for, where their markers hold.
+func askedFor(im *Image, s *syftsbom.SBOM, plan *Plan, sites map[string]map[string]*python) {
+	if plan == nil {
+		return
+	}
+	for site, in := range sites {
+		for root, lines := range plan.Requirements {
+			if !isSite(site, root) {
+				continue
+			}
+			env := requirement.EnvironmentOf(im.Arch, versionFor(s, site))
+			for _, line := range lines {
+				r, err := requirement.Parse(line)
+				if err != nil || in[r.Name] == nil {
+					continue // the lock would not be there with such a line; what is not there needs nothing
+				}
+				if ok, err := env.Holds(r.Marker, nil); err != nil || !ok {
+					continue
+				}
+				for _, e := range r.Extras {
+					in[r.Name].wants[e] = true
 				}
 			}
 		}

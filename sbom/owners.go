@@ -38,7 +38,7 @@ func ownPython(t *tree, s *syftsbom.SBOM) {
 // siteOf is the folder in which a Python distribution lies.
 func siteOf(p pkg.Package) string {
 	for _, l := range p.Locations.ToSlice() {
-		if dir, name := path.Split(l.RealPath); name == "METADATA" || name == "PKG-INFO" {
+		if dir, name := path.Split(l.RealPath); name == "METADATA" || name == "PKG-INFO" || strings.HasSuffix(dir, ".dist-info/") {
 			return path.Dir(path.Clean(dir))
 		} else if strings.HasSuffix(l.RealPath, ".egg-info") {
 			return path.Clean(dir)

@@ -1,12 +1,19 @@
 package sbom
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/forge-build/forge/sbom/requirement"
+)
 
 // Plan is what whoever built an image meant to put into it. It is compared with what is
 // found, and adds what an image cannot say: the sums and the origin of its artifacts.
 type Plan struct {
 	Packages []Planned
 	Layers   map[string]string // diffID → "debian", "wheels", "base", "copy" and so on
+	// Requirements are what the recipe and its files ask for, PEP 508 lines, by the
+	// environment's folder. Their extras are asked for.
+	Requirements map[string][]string
 }
 
 // Planned is a locked artifact.
@@ -14,29 +21,10 @@ type Planned struct {
 	Type       string // "python" or "deb"
 	Name       string // PEP 503 normalised, for Python
 	Version    string
-	Root       string   // of Python: the environment's folder, "/opt/venv"
-	File       string   // its file name
-	SHA256     string   // lower-case hex
-	Repository string   // URL of the index or archive, where it is not the type's own; no credentials
-	Extras     []string // of Python: that the recipe asks for
-}
-
-// normal is a Python project's normal name. Source: PEP 503.
-func normal(name string) string {
-	var b strings.Builder
-	dash := false
-	for _, r := range strings.ToLower(name) {
-		if r == '-' || r == '_' || r == '.' {
-			dash = true
-			continue
-		}
-		if dash && b.Len() > 0 {
-			b.WriteByte('-')
-		}
-		dash = false
-		b.WriteRune(r)
-	}
-	return b.String()
+	Root       string // of Python: the environment's folder, "/opt/venv"
+	File       string // its file name
+	SHA256     string // lower-case hex
+	Repository string // URL of the index or archive, where it is not the type's own; no credentials
 }
 
 // planned finds the artifact of a package; dir is where a Python one lies.
@@ -51,7 +39,7 @@ func (p *Plan) planned(typ, name, dir string) *Planned {
 		}
 		switch typ {
 		case "python":
-			if normal(name) == x.Name && isSite(dir, x.Root) {
+			if requirement.Normal(name) == x.Name && isSite(dir, x.Root) {
 				return x
 			}
 		case "deb":

@@ -34,9 +34,10 @@ var _ file.Resolver = (*resolver)(nil)
 
 // Bounds of what catalogers may read, in bytes. Whoever reads a list keeps all of it.
 const (
-	inMemory = 4 << 20
-	maxText  = 32 << 20 // of a file that is no program, as far as it is read
-	maxLists = 96 << 20 // of all lists of files together: RECORD, *.list, *.md5sums
+	inMemory  = 4 << 20
+	maxText   = 32 << 20 // of a file that is no program, as far as it is read
+	maxHeader = 64 << 20 // of a model in GGUF, whose cataloger copies the first 50 MB to disk
+	maxLists  = 96 << 20 // of all lists of files together: RECORD, *.list, *.md5sums
 )
 
 func (r *resolver) location(n *node, access string) file.Location {
@@ -221,8 +222,15 @@ func (r *resolver) open(n *node) (io.ReadCloser, error) {
 	if isDatabase(n.path) {
 		in = &paragraphs{r: r, n: n, in: in}
 	}
+	if !isList(n.path) {
+		in = &nesting{r: r, n: n, in: in}
+	}
 	if size > inMemory {
-		return &streamed{r: r, n: n, in: in, left: maxText}, nil
+		left := int64(maxText)
+		if strings.HasSuffix(n.path, ".gguf") {
+			left = maxHeader
+		}
+		return &streamed{r: r, n: n, in: in, most: left, left: left}, nil
 	}
 	b := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
 	if _, err := b.ReadFrom(io.LimitReader(in, inMemory+1)); err != nil {
@@ -266,6 +274,35 @@ func (p *paragraphs) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// maxNesting is how many parentheses of a line may be open. Catalogers hand licences to a parser
+// that descends into each, without a bound.
+const maxNesting = 500
+
+// nesting refuses a text that is nested deeper.
+type nesting struct {
+	r     *resolver
+	n     *node
+	in    io.Reader
+	depth int
+}
+
+func (x *nesting) Read(b []byte) (int, error) {
+	n, err := x.in.Read(b)
+	for _, c := range b[:n] {
+		switch c {
+		case '(':
+			if x.depth++; x.depth > maxNesting {
+				return 0, x.r.fail(x.r.wrong(x.n, "more than %d parentheses of a line are open", maxNesting))
+			}
+		case ')':
+			x.depth = max(x.depth-1, 0)
+		case '\n':
+			x.depth = 0
+		}
+	}
+	return n, err
+}
+
 // seekable is what catalogers of programs want, lest they read all of it into memory.
 type seekable interface {
 	io.Reader
@@ -282,12 +319,13 @@ type streamed struct {
 	r    *resolver
 	n    *node
 	in   io.Reader
+	most int64
 	left int64
 }
 
 func (s *streamed) Read(p []byte) (int, error) {
 	if s.left <= 0 {
-		return 0, s.r.fail(s.r.wrong(s.n, "more than %d bytes of it are needed", maxText))
+		return 0, s.r.fail(s.r.wrong(s.n, "more than %d bytes of it are needed", s.most))
 	}
 	n, err := s.in.Read(p[:min(int64(len(p)), s.left)])
 	s.left -= int64(n)

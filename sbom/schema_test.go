@@ -5,9 +5,11 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/github/go-spdx/v2/spdxexp/spdxlicenses"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
@@ -53,6 +55,8 @@ func TestDocumentsFitTheOfficialSchemas(t *testing.T) {
 		"a forge image": compared(t, im, plan),
 		"nothing":       listed(t, files{"a": "b"}),
 		"hostile names": listed(t, hostileNames()),
+		"licences":      listed(t, licensed()...),
+		"models":        listed(t, debian(), modelFiles()),
 	}
 	for name, inv := range images {
 		for f, s := range map[Format]*jsonschema.Schema{SPDX: spdx, CycloneDX: cdx} {
@@ -118,4 +122,18 @@ func hostileNames() files {
 			"var/lib/dpkg/status.d/evil":       "Package: " + evil + "\nStatus: install ok installed\nVersion: 1:2~" + evil + "\nArchitecture: all\nMaintainer: " + evil + "\n",
 			"app/\x1b[2J":                      "x",
 		})
+}
+
+func TestIdentifiersOfLicencesAreThoseOfTheSchema(t *testing.T) {
+	spdx := schema(t, "spdx.schema.json")
+	all := append(spdxlicenses.GetLicenses(), spdxlicenses.GetDeprecated()...)
+	for _, id := range all {
+		err := spdx.Validate(id)
+		if new := slices.Contains(newer, id); (err != nil) != new {
+			t.Errorf("%s: newer than CycloneDX 1.6 is %v, and the schema says %v", id, new, err)
+		}
+	}
+	if len(all) < 600 {
+		t.Errorf("%d licences: the test tests nothing", len(all))
+	}
 }

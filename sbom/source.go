@@ -24,11 +24,12 @@ func (s imageSource) FileResolver(source.Scope) (file.Resolver, error) { return 
 // Close implements source.Source.
 func (s imageSource) Close() error { return nil }
 
-// Describe implements source.Source.
+// Describe implements source.Source. The image's config is not passed on: it has the
+// environment, in which people keep passwords, and nothing that a list needs.
 func (s imageSource) Describe() source.Description {
 	im := s.im
 	m := source.ImageMetadata{
-		UserInput: im.Name, ID: im.Digest, ManifestDigest: im.Digest, MediaType: im.MediaType, RawManifest: im.Manifest, RawConfig: im.Config,
+		UserInput: im.Name, ID: im.Digest, ManifestDigest: im.Digest, MediaType: im.MediaType, RawManifest: im.Manifest,
 		Architecture: im.Arch, Variant: im.Variant, OS: im.OS, Labels: im.Labels,
 		Tags: []string{}, RepoDigests: []string{},
 	}

@@ -1,6 +1,9 @@
 package sbom
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,14 +12,17 @@ import (
 	"strings"
 
 	"github.com/anchore/syft/syft/format/common/spdxhelpers"
+	"github.com/anchore/syft/syft/license"
 	"github.com/spdx/tools-golang/spdx"
+
+	"github.com/forge-build/forge/sbom/licence"
 )
 
 // writeSPDX writes SPDX 2.3. Packages come first, in the inventory's order.
 //
-// It lists no files: SPDX 2.3 wants a SHA-1 of each (8.4), which nothing of an image or its
-// layers holds, and forge does not read gigabytes again for it. Syft writes zeros. Files with
-// their SHA-256 are in CycloneDX and in Syft's own form.
+// Of files it lists those that no package owns. SPDX 2.3 wants a SHA-1 of each (8.4), which no
+// layer holds, and forge does not read gigabytes of packages again for it; Syft writes zeros.
+// All files with their SHA-256 are in CycloneDX and in Syft's own form.
 func (inv *Inventory) writeSPDX(w io.Writer) error {
 	d := spdxhelpers.ToFormatModel(*inv.bom)
 	if d == nil || len(d.Packages) < len(inv.Packages) {
@@ -53,8 +59,9 @@ func (inv *Inventory) writeSPDX(w io.Writer) error {
 				RefB: spdx.DocElementID{ElementRefID: p.PackageSPDXIdentifier}, RelationshipComment: "a copy in its files"})
 		}
 	}
+	inv.writeFiles(d)
 	d.DocumentComment = inv.comment()
-	extractLicences(d)
+	inv.writeLicences(d)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(d)
@@ -62,23 +69,43 @@ func (inv *Inventory) writeSPDX(w io.Writer) error {
 
 var licenceRef = regexp.MustCompile(`LicenseRef-[A-Za-z0-9.-]+`)
 
-// extractLicences declares the references in expressions that packages' authors wrote: Syft
-// declares only its own. Source: SPDX 2.3, 10.1.
-func extractLicences(d *spdx.Document) {
-	known := map[string]bool{}
-	for _, l := range d.OtherLicenses {
-		known[l.LicenseIdentifier] = true
-	}
-	for _, p := range d.Packages {
-		for _, ref := range licenceRef.FindAllString(p.PackageLicenseDeclared+" "+p.PackageLicenseConcluded, -1) {
-			if !known[ref] {
-				known[ref] = true
-				d.OtherLicenses = append(d.OtherLicenses, &spdx.OtherLicense{LicenseIdentifier: ref, LicenseName: ref,
-					ExtractedText: "The package's author names this licence; its text is with the package."})
+// writeLicences states each package's licences and declares the references in them. Source:
+// SPDX 2.3, 7.13, 7.15 and 10.1.
+func (inv *Inventory) writeLicences(d *spdx.Document) {
+	d.OtherLicenses = nil
+	declared := map[string]bool{}
+	for i, p := range inv.bom.Artifacts.Packages.Sorted() {
+		x := d.Packages[i]
+		x.PackageLicenseDeclared = cmp.Or(licence.All(expressions(p, license.Declared)).Expression, "NOASSERTION")
+		x.PackageLicenseConcluded = cmp.Or(licence.All(expressions(p, license.Concluded)).Expression, "NOASSERTION")
+		for _, id := range licenceRef.FindAllString(x.PackageLicenseDeclared+" "+x.PackageLicenseConcluded, -1) {
+			if declared[id] {
+				continue
 			}
+			declared[id] = true
+			r := inv.refs[id]
+			text := cmp.Or(r.Text, r.Words, "The package's author names this licence; its text is with the package.")
+			d.OtherLicenses = append(d.OtherLicenses, &spdx.OtherLicense{LicenseIdentifier: id, LicenseName: cmp.Or(r.Words, id), ExtractedText: text})
 		}
 	}
 	slices.SortFunc(d.OtherLicenses, func(a, b *spdx.OtherLicense) int { return strings.Compare(a.LicenseIdentifier, b.LicenseIdentifier) })
+}
+
+// writeFiles lists the files that no package owns, which the document describes beside the
+// image: a package whose files were not analysed holds none. Source: SPDX 2.3, 7.8 and 8.
+func (inv *Inventory) writeFiles(d *spdx.Document) {
+	for _, u := range inv.Unowned {
+		sum := sha256.Sum256([]byte(u.raw))
+		f := &spdx.File{FileName: "." + u.Path, FileSPDXIdentifier: spdx.ElementID("File-" + hex.EncodeToString(sum[:16])),
+			Checksums:        []spdx.Checksum{{Algorithm: "SHA1", Value: u.sha1}},
+			LicenseConcluded: "NOASSERTION", LicenseInfoInFiles: []string{"NOASSERTION"}, FileCopyrightText: "NOASSERTION"}
+		if u.SHA256 != "" {
+			f.Checksums = append(f.Checksums, spdx.Checksum{Algorithm: "SHA256", Value: u.SHA256})
+		}
+		d.Files = append(d.Files, f)
+		d.Relationships = append(d.Relationships, &spdx.Relationship{RefA: spdx.DocElementID{ElementRefID: "DOCUMENT"}, Relationship: "DESCRIBES",
+			RefB: spdx.DocElementID{ElementRefID: f.FileSPDXIdentifier}})
+	}
 }
 
 // comment says in words what has no field.

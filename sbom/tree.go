@@ -1,11 +1,15 @@
 package sbom
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/anchore/syft/syft/file"
 )
 
 // What an image may be.
@@ -77,8 +81,22 @@ func (t *tree) crowded() error {
 			n++
 		}
 	}
-	if n > maxPackages {
-		return &Error{ID: "SBM-01", Reason: fmt.Sprintf("%d descriptions of packages; at most %d are listed", n, maxPackages)}
+	folders := map[string]bool{}
+	for p, x := range t.nodes {
+		if x.dir() || x.link() {
+			continue
+		}
+		if isModel(p) || isBundled(p) {
+			n++
+		} else if strings.HasSuffix(path.Dir(p), ".dist-info") && distInfo.MatchString(p) {
+			folders[path.Dir(p)] = true
+		}
+	}
+	for _, p := range t.names.paths["METADATA"] {
+		delete(folders, path.Dir(p)) // counted above
+	}
+	if n += len(folders); n > maxPackages {
+		return &Error{ID: "SBM-01", Reason: fmt.Sprintf("%d descriptions of packages, models and libraries; at most %d are listed", n, maxPackages)}
 	}
 	return nil
 }
@@ -227,4 +245,31 @@ func (t *tree) resolve(p string) *node {
 		todo = append(todo, parts...)
 	}
 	return t.nodes[at]
+}
+
+// locate is the place of a path, as Syft says it.
+func (t *tree) locate(p string) file.Location {
+	n := t.resolve(p)
+	if n == nil {
+		return file.Location{}
+	}
+	return file.NewLocationFromCoordinates(file.NewCoordinates(n.path, t.im.Layers[n.layer].DiffID))
+}
+
+// read returns what a regular file holds; nil if there is none, or a larger one.
+func (t *tree) read(p string, limit int64) ([]byte, error) {
+	n := t.resolve(p)
+	if n == nil || n.dir() || n.from.Size > limit {
+		return nil, nil
+	}
+	in, err := t.im.Layers[n.layer].Open(n.n)
+	if err == nil {
+		b := bytes.NewBuffer(make([]byte, 0, n.from.Size+bytes.MinRead))
+		if _, err = b.ReadFrom(io.LimitReader(in, limit+1)); err == nil && int64(b.Len()) == n.from.Size {
+			return b.Bytes(), nil
+		} else if err == nil {
+			err = fmt.Errorf("%d bytes, %d are due", b.Len(), n.from.Size)
+		}
+	}
+	return nil, fmt.Errorf("reading %+q of layer %s: %w", cut(n.path), t.im.Layers[n.layer].DiffID, err)
 }

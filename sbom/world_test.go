@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -115,4 +116,26 @@ func join(layers ...files) files {
 		}
 	}
 	return out
+}
+
+// each calls f for every string of a JSON value.
+func each(v any, f func(string)) {
+	switch x := v.(type) {
+	case string:
+		f(x)
+	case []any:
+		for _, e := range x {
+			each(e, f)
+		}
+	case map[string]any:
+		for _, e := range x {
+			each(e, f)
+		}
+	}
+}
+
+// decoded reads base64.
+func decoded(s string) ([]byte, bool) {
+	raw, err := base64.StdEncoding.DecodeString(s)
+	return raw, err == nil && len(raw) > 0
 }

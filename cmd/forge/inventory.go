@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -113,16 +114,23 @@ func saveInventory(inv *sbom.Inventory, at siblings) error {
 
 // planOf says of a plan what an inventory is compared with.
 func planOf(p *builder.Plan, diffIDs []v1.Hash) *sbom.Plan {
-	out := &sbom.Plan{Layers: map[string]string{}}
+	out := &sbom.Plan{Layers: map[string]string{}, Requirements: map[string][]string{}}
+	asks := func(root string, lines []string, files []recipes.RequirementsFile) {
+		all := slices.Clone(lines)
+		for _, f := range files {
+			all = append(all, f.Set.Lines...)
+		}
+		out.Requirements[root] = all
+	}
+	asks(environmentRoot(""), p.Image.Python.Requirements, p.Image.Python.Files)
+	for _, e := range p.Image.Environments {
+		asks(environmentRoot(e.Name), e.Requirements, e.Files)
+	}
 	for i, l := range p.Layers {
 		out.Layers[diffIDs[i].String()] = l.Kind
 	}
 	for _, x := range p.Lock.Wheels {
-		root := "/opt/venv"
-		if x.Environment != "" {
-			root = "/opt/envs/" + x.Environment
-		}
-		out.Packages = append(out.Packages, sbom.Planned{Type: "python", Name: x.Name, Version: x.Version, Root: root, File: x.File, SHA256: x.SHA256,
+		out.Packages = append(out.Packages, sbom.Planned{Type: "python", Name: x.Name, Version: x.Version, Root: environmentRoot(x.Environment), File: x.File, SHA256: x.SHA256,
 			Repository: publicIndex(p.Image, x.Index)})
 	}
 	if p.Lock.Debian != nil {
@@ -131,6 +139,14 @@ func planOf(p *builder.Plan, diffIDs []v1.Hash) *sbom.Plan {
 		}
 	}
 	return out
+}
+
+// environmentRoot is the folder of a recipe's environment; "" is the image's own.
+func environmentRoot(name string) string {
+	if name == "" {
+		return "/opt/venv"
+	}
+	return "/opt/envs/" + name
 }
 
 // publicIndex is the address of an index as the recipe or PyTorch's project publishes it:

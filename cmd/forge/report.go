@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -201,19 +202,13 @@ func foundPackages(inv *sbom.Inventory, layers []report.Layer, locked []report.P
 	used := make([]bool, len(locked))
 	var out []report.Package
 	for _, p := range inv.Packages {
-		x := report.Package{Name: p.Name, Version: p.Version, Kind: p.Type, PURL: p.PURL, Licences: p.Licenses, Size: p.Size, Files: p.Files, Parent: names[p.BundledIn]}
+		x := report.Package{Name: p.Name, Version: p.Version, Kind: p.Type, PURL: p.PURL, Licences: licenceWords(inv, p), Size: p.Size, Files: p.Files, Parent: names[p.BundledIn]}
 		place := ""
 		if len(p.Locations) > 0 {
 			x.Layer, place = in[p.Locations[0].Layer], p.Locations[0].Path
 		}
 		if rest, ok := strings.CutPrefix(place, "/opt/envs/"); ok {
 			x.Environment, _, _ = strings.Cut(rest, "/")
-		}
-		if x.Kind == "deb" {
-			x.Parent = "" // installed by itself, whatever folder of documentation it shares
-		}
-		if x.Version == "UNKNOWN" {
-			x.Version = ""
 		}
 		i := slices.IndexFunc(locked, func(l report.Package) bool {
 			return l.Kind == x.Kind && plainName(l.Name) == plainName(x.Name) && l.Environment == x.Environment
@@ -228,6 +223,15 @@ func foundPackages(inv *sbom.Inventory, layers []report.Layer, locked []report.P
 		if !used[i] {
 			out = append(out, l)
 		}
+	}
+	return out
+}
+
+// licenceWords are a package's licences: expressions, and the package's words for a reference.
+func licenceWords(inv *sbom.Inventory, p sbom.Package) []string {
+	var out []string
+	for _, l := range p.Licenses {
+		out = append(out, cmp.Or(inv.Licences[l], l))
 	}
 	return out
 }

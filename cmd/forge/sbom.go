@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/sbom"
+	"github.com/forge-build/forge/sbom/saved"
 	"github.com/forge-build/forge/signing/push"
 )
 
@@ -29,8 +31,9 @@ func newSBOM(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sbom IMAGE",
 		Short: "Say what is in an image: SPDX, CycloneDX or a list",
-		Long: `Sbom lists what is in an image, whoever made it: the folder of an OCI layout, an
-oci-archive, or an image of a registry. Layers that this machine's store has made are
+		Long: `Sbom lists what is in an image, whoever made it. IMAGE is the folder of an OCI layout,
+oci:DIR[:TAG|@DIGEST], oci-archive:FILE, docker-archive:FILE[:NAME:TAG] as docker save and
+podman save write it, or REGISTRY/REPOSITORY with :TAG or @sha256:…. Layers that this machine's store has made are
 read through their indexes, without unpacking; others are read once.
 
 It prints one line for each package; --format writes a document instead, SPDX 2.3,
@@ -39,7 +42,8 @@ CycloneDX 1.6 or Syft's own JSON. The same image gives the same bytes.`,
   forge sbom --format spdx-json dist/train > train.spdx.json
   forge sbom --format cyclonedx-json --output train.cdx.json dist/train
   forge sbom --platform linux/arm64 registry.example/team/train:v1
-  forge sbom oci-archive:train.tar`,
+  forge sbom oci-archive:train.tar
+  forge sbom docker-archive:saved.tar`,
 		Args: exactly("IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error { return runSBOM(c.Context(), t, o, args[0]) },
 	}
@@ -70,7 +74,12 @@ func runSBOM(ctx context.Context, t *terminal, o sbomOptions, image string) erro
 		return t.document(inv)
 	}
 	for _, p := range inv.Packages {
-		t.result("%s", fmt.Sprintf("%-12s %s %s", p.Type, p.Name, p.Version))
+		t.result("%s", strings.TrimRight(fmt.Sprintf("%-12s %s %s", p.Type, p.Name, p.Version), " "))
+	}
+	for _, u := range inv.Unowned {
+		if u.Unknown() != "" {
+			t.result("%s", fmt.Sprintf("%-12s %s", "unknown", u.Path))
+		}
 	}
 	return nil
 }
@@ -97,6 +106,9 @@ type brought struct {
 
 // fetchImage finds an image. One of a registry or an archive is brought into a folder of its own.
 func fetchImage(ctx context.Context, t *terminal, image, platform string) (*brought, error) {
+	if file, ok := strings.CutPrefix(image, "docker-archive:"); ok {
+		return fetchSaved(file)
+	}
 	if isLayout(image) {
 		image = "oci:" + strings.TrimPrefix(image, "oci:")
 	}
@@ -151,6 +163,44 @@ func save(ctx context.Context, c *push.Client, from push.Place, d v1.Descriptor,
 		return err
 	}
 	return errors.Join(c.Save(ctx, from, all, w, ""), w.Close())
+}
+
+// fetchSaved finds an image in what docker save wrote: FILE, or FILE:NAME:TAG where it has several.
+func fetchSaved(file string) (*brought, error) {
+	name := ""
+	if _, err := os.Stat(file); err != nil {
+		file, name, _ = strings.Cut(file, ":")
+	}
+	if file == "" {
+		return nil, usageError{errors.New("\"docker-archive:\": a file is missing")}
+	}
+	f, err := openRegular(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading an archive: %w", err)
+	}
+	defer f.Close() // only read
+	dir, err := os.MkdirTemp("", "forge-image-*")
+	if err != nil {
+		return nil, err
+	}
+	b := &brought{spot: spot{archive: file}, remove: func() { _ = os.RemoveAll(dir) }} // a folder of ours
+	im, err := saved.Unpack(f, name, dir)
+	if err == nil {
+		b.image, err = v1.NewHash(im.Digest)
+	}
+	if err != nil {
+		b.remove()
+		return nil, fmt.Errorf("reading archive %q: %w", file, err)
+	}
+	b.named, b.layout = b.image, "oci:"+dir+"@"+im.Digest
+	b.called = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	if im.Name != "" {
+		b.called = im.Name
+		if at := strings.LastIndexByte(im.Name, ':'); at > strings.LastIndexByte(im.Name, '/') {
+			b.called = im.Name[:at]
+		}
+	}
+	return b, nil
 }
 
 // listImage lists an image of a layout. Without a name it has that of its folder.

@@ -1,0 +1,61 @@
+package sbom
+
+import (
+	"crypto/sha1" //nolint:gosec // SPDX 2.3 wants one of each file, 8.4
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// loose lists the regular files that no package owns, and counts all.
+func (inv *Inventory) loose(t *tree) error {
+	evidence := map[string]bool{}
+	for p := range inv.bom.Artifacts.Packages.Enumerate() {
+		for _, l := range p.Locations.ToUnorderedSlice() {
+			evidence[l.RealPath] = true
+		}
+	}
+	for _, p := range t.paths {
+		n := t.nodes[p]
+		if n.file == nil || n.dir() || n.link() {
+			continue
+		}
+		inv.Files++
+		if len(inv.owners[p]) > 0 || evidence[p] {
+			continue
+		}
+		sum, err := t.sha1(n)
+		if err != nil {
+			return fmt.Errorf("listing the image: reading %+q of layer %s: %w", cut(p), t.im.Layers[n.layer].DiffID, err)
+		}
+		inv.Unowned = append(inv.Unowned, Unowned{Path: plain(p), Layer: t.im.Layers[n.layer].DiffID, Size: n.from.Size, SHA256: n.from.SHA256,
+			ELF: n.from.ELF != nil, Archive: isArchive(p), raw: p, sha1: sum})
+	}
+	return nil
+}
+
+func (t *tree) sha1(n *node) (string, error) {
+	in, err := t.im.Layers[n.layer].Open(n.n)
+	if err != nil {
+		return "", err
+	}
+	h := sha1.New() //nolint:gosec // as above
+	got, err := io.Copy(h, io.LimitReader(in, n.from.Size+1))
+	if err == nil && got != n.from.Size {
+		err = fmt.Errorf("%d bytes, %d are due", got, n.from.Size)
+	}
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// archives are suffixes of files that hold others, into which no cataloger looks.
+var archives = []string{".zip", ".whl", ".egg", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst", ".7z", ".rar", ".deb", ".rpm", ".conda", ".pex", ".pyz", ".squashfs", ".iso", ".cpio"}
+
+func isArchive(p string) bool {
+	for _, suffix := range archives {
+		if strings.HasSuffix(strings.ToLower(p), suffix) {
+			return true
+		}
+	}
+	return false
+}
