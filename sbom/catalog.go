@@ -24,6 +24,7 @@ type Options struct {
 
 // Catalog lists what is in an image.
 func Catalog(ctx context.Context, im *Image, o Options) (*Inventory, error) {
+	go func() { _, _ = scanner() }() // beside the tree; waited for below
 	t, err := newTree(im)
 	if err != nil {
 		return nil, err

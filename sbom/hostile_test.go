@@ -145,7 +145,7 @@ const maxMemory = 512 << 10
 
 func TestHostileImages(t *testing.T) {
 	if name := os.Getenv("FORGE_TEST_ATTACK"); name != "" {
-		debug.SetMemoryLimit(192 << 20) // as forge does
+		debug.SetMemoryLimit(152 << 20) // as forge does
 		_, err := Catalog(t.Context(), attacks[name].image(), Options{Tool: Tool{"forge", "test"}, Temp: t.TempDir()})
 		fmt.Printf("LISTED %v\n", err)
 		return

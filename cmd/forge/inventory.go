@@ -86,8 +86,8 @@ func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder
 	if err != nil {
 		return nil, err
 	}
-	if inv := keptInventory(w.store, key); inv != nil {
-		return inv, saveInventory(inv, at)
+	if inv, docs := keptInventory(w.store, key); inv != nil {
+		return inv, docs.save(at)
 	}
 	v, err := viewLayout(ctx, w.store, r.Dir)
 	if err != nil {
@@ -101,15 +101,24 @@ func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder
 	if len(inv.Differences) > 0 {
 		return nil, &sbom.DifferenceError{Image: plan.Image.Name, Differences: inv.Differences}
 	}
-	return inv, errors.Join(saveInventory(inv, at), keepInventory(w.store, key, inv))
+	docs, err := keepInventory(w.store, key, inv)
+	if err != nil {
+		return nil, err
+	}
+	return inv, docs.save(at)
 }
 
-// saveInventory writes it next to the image.
-func saveInventory(inv *sbom.Inventory, at siblings) error {
-	if err := builder.WriteFile(at.spdx(), func(w io.Writer) error { return inv.Write(w, sbom.SPDX) }); err != nil {
-		return err
+// save writes the two that people exchange next to the image.
+func (d documents) save(at siblings) error {
+	for f, name := range map[sbom.Format]string{sbom.SPDX: at.spdx(), sbom.CycloneDX: at.cyclonedx()} {
+		if err := builder.WriteFile(name, func(w io.Writer) error {
+			_, err := w.Write(d[f])
+			return err
+		}); err != nil {
+			return err
+		}
 	}
-	return builder.WriteFile(at.cyclonedx(), func(w io.Writer) error { return inv.Write(w, sbom.CycloneDX) })
+	return nil
 }
 
 // planOf says of a plan what an inventory is compared with.

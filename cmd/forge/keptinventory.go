@@ -20,6 +20,9 @@ import (
 // every file again. It is kept as its plain list and as the documents that were written of it.
 const keptList = "inventory-list"
 
+// documents are an inventory as each format writes it.
+type documents map[sbom.Format][]byte
+
 func keptDocument(f sbom.Format) string { return "inventory-" + string(f) }
 
 // inventoryKey names all that an inventory depends on. Forge itself is known by its version
@@ -41,36 +44,38 @@ func inventoryKey(r *builder.Result, plan *sbom.Plan) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// keepInventory remembers an inventory. The list comes last: without it there is none.
-func keepInventory(s *store.Store, key string, inv *sbom.Inventory) error {
-	var b bytes.Buffer
+// keepInventory writes an inventory as each document, one after another, since each takes tens
+// of megabytes while it is written, and remembers them. The list comes last: without it there is none.
+func keepInventory(s *store.Store, key string, inv *sbom.Inventory) (documents, error) {
+	d := documents{}
 	for _, f := range sbom.Formats {
-		b.Reset()
+		var b bytes.Buffer
 		if err := errors.Join(inv.Write(&b, f), s.PutFact(keptDocument(f), key, b.Bytes())); err != nil {
-			return err
+			return nil, err
 		}
+		d[f] = b.Bytes()
 	}
-	b.Reset()
-	return errors.Join(inv.Keep(&b), s.PutFact(keptList, key, b.Bytes()))
+	var list bytes.Buffer
+	return d, errors.Join(inv.Keep(&list), s.PutFact(keptList, key, list.Bytes()))
 }
 
 // keptInventory is the inventory that was remembered, or nil when it cannot be had whole.
-func keptInventory(s *store.Store, key string) *sbom.Inventory {
+func keptInventory(s *store.Store, key string) (*sbom.Inventory, documents) {
 	list, ok, err := s.Fact(keptList, key)
 	if !ok || err != nil {
-		return nil
+		return nil, nil
 	}
-	documents := map[sbom.Format][]byte{}
+	d := documents{}
 	for _, f := range sbom.Formats {
 		raw, ok, err := s.Fact(keptDocument(f), key)
 		if !ok || err != nil {
-			return nil
+			return nil, nil
 		}
-		documents[f] = raw
+		d[f] = raw
 	}
-	inv, err := sbom.Kept(list, func(f sbom.Format) ([]byte, error) { return documents[f], nil })
+	inv, err := sbom.Kept(list, func(f sbom.Format) ([]byte, error) { return d[f], nil })
 	if err != nil {
-		return nil // another form: it is made again, and written over
+		return nil, nil // another form: it is made again, and written over
 	}
-	return inv
+	return inv, d
 }

@@ -25,7 +25,7 @@ func main() { os.Exit(Main()) }
 
 // memory is the size at which the garbage collector works harder rather than let the heap
 // grow: package lists are large for a moment, and a build runs beside others.
-const memory = 192 << 20
+const memory = 152 << 20
 
 // Main runs forge with the process's arguments and returns its exit code.
 func Main() int { return run(newRoot) }
