@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
@@ -33,14 +34,18 @@ func (e *KeyError) Error() string { return fmt.Sprintf("key %q: %s", e.Key, e.Re
 // openKey opens a private key. A log wants Ed25519 to sign a hash.
 func openKey(ctx context.Context, ref string, passphrase func() ([]byte, error), logged bool) (sign.Keypair, Key, error) {
 	if scheme, _, ok := strings.Cut(ref, "://"); ok {
-		if err := allowScheme(scheme); err != nil {
+		if err := errors.Join(allowScheme(scheme), believesNobody()); err != nil {
 			return nil, Key{}, &KeyError{ref, err.Error()}
 		}
 		sv, err := kms.Get(ctx, ref, crypto.SHA256)
 		if err != nil {
 			return nil, Key{}, fmt.Errorf("opening key %q: %w", ref, err)
 		}
-		return newKeypair(ref, sv, logged)
+		pair, key, err := newKeypair(ref, sv, logged)
+		if err != nil {
+			return nil, key, err
+		}
+		return pair, key, tried(ctx, ref, pair)
 	}
 	raw, err := readPrivate(ref)
 	if err != nil {
@@ -59,6 +64,41 @@ func openKey(ctx context.Context, ref string, passphrase func() ([]byte, error),
 		return nil, Key{}, &KeyError{ref, "its kind cannot sign"}
 	}
 	return newKeypair(ref, sv, logged)
+}
+
+// believesNobody refuses a switch of the services' libraries: TLS is always verified.
+func believesNobody() error {
+	for _, name := range []string{"AWS_TLS_INSECURE_SKIP_VERIFY", "VAULT_SKIP_VERIFY"} {
+		if v := os.Getenv(name); v != "" {
+			if off, err := strconv.ParseBool(v); err != nil || off {
+				return fmt.Errorf("the variable %s would let anybody answer for the service; unset it, and name its certificate authority instead (AWS_CA_BUNDLE, VAULT_CACERT)", name)
+			}
+		}
+	}
+	return nil
+}
+
+// tried looks whether what a service signs with a key is what everybody verifies with it. Which
+// algorithm an RSA key signs with is the service's choice.
+func tried(ctx context.Context, ref string, pair sign.Keypair) error {
+	text := []byte("forge tries whether it can sign with this key")
+	sig, _, err := pair.SignData(ctx, text)
+	if err != nil {
+		return fmt.Errorf("trying the key %q: %w", ref, err)
+	}
+	k := pair.(*keypair)
+	var opts []signature.LoadOption
+	if _, ok := k.public.(ed25519.PublicKey); ok && k.details.GetHashType() != crypto.Hash(0) {
+		opts = append(opts, options.WithED25519ph())
+	}
+	v, err := signature.LoadDefaultVerifier(k.public, opts...)
+	if err == nil {
+		err = v.VerifySignature(bytes.NewReader(sig), bytes.NewReader(text))
+	}
+	if err != nil {
+		return &KeyError{ref, "the service signs with it in a way that nobody verifies: ECDSA, Ed25519, or RSA by PKCS #1 v1.5, with the hash that belongs to the key's size"}
+	}
+	return nil
 }
 
 // readPrivate reads a private key's file, which nobody else may read. signing A40.

@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -201,9 +202,112 @@ func TestAKeyServiceSigns(t *testing.T) {
 	if _, err := check(t, image, signing.Policy{Keys: []signing.Key{{PEM: s.PublicKey()}}}); err != nil {
 		t.Error(err)
 	}
+	var bad *signing.KeyError
+	t.Setenv("VAULT_SKIP_VERIFY", "true")
+	if _, err := signing.NewSigner(t.Context(), signing.SignWith{Key: "hashivault://forge"}); !errors.As(err, &bad) || !strings.Contains(err.Error(), "VAULT_SKIP_VERIFY") {
+		t.Errorf("TLS is not to be verified: %v", err)
+	}
+	t.Setenv("VAULT_SKIP_VERIFY", "false")
 	t.Setenv("VAULT_TOKEN", "other")
 	if _, err := signing.NewSigner(t.Context(), signing.SignWith{Key: "hashivault://forge"}); err == nil || strings.Contains(err.Error(), "other") {
 		t.Errorf("a service that denies: %v", err)
+	}
+}
+
+// awsKMS is the part of AWS's key service that signs, behind TLS. Source: AWS KMS API reference,
+// DescribeKey, GetPublicKey, Sign.
+func awsKMS(t *testing.T, key crypto.Signer, spec, algorithm string, opts crypto.SignerOpts) string {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct {
+			Message                       []byte
+			MessageType, SigningAlgorithm string
+		}
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil || !strings.Contains(r.Header.Get("Authorization"), "Credential=id/") {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		answer := map[string]any{"KeyId": "forge", "KeySpec": spec, "CustomerMasterKeySpec": spec, "KeyUsage": "SIGN_VERIFY", "SigningAlgorithms": []string{algorithm}, "PublicKey": der}
+		switch _, action, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); action {
+		case "DescribeKey":
+			answer = map[string]any{"KeyMetadata": answer}
+		case "Sign":
+			if q.MessageType != "DIGEST" || q.SigningAlgorithm != algorithm {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			sig, err := key.Sign(rand.Reader, q.Message, opts)
+			if err != nil {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			answer = map[string]any{"KeyId": "forge", "Signature": sig, "SigningAlgorithm": algorithm}
+		}
+		_ = json.NewEncoder(w).Encode(answer)
+	}))
+	t.Cleanup(s.Close)
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range map[string]string{"AWS_CA_BUNDLE": ca, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_REGION": "eu-west-1",
+		"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_MAX_ATTEMPTS": "1"} {
+		t.Setenv(k, v)
+	}
+	return "awskms://" + strings.TrimPrefix(s.URL, "https://") + "/alias/forge"
+}
+
+func TestAWSSigns(t *testing.T) {
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct {
+		key             crypto.Signer
+		spec, algorithm string
+		opts            crypto.SignerOpts
+		want            string
+	}{
+		"ECDSA":                  {ec, "ECC_NIST_P256", "ECDSA_SHA_256", crypto.SHA256, ""},
+		"RSA":                    {pair, "RSA_2048", "RSASSA_PKCS1_V1_5_SHA_256", crypto.SHA256, ""},
+		"RSA, as nobody expects": {pair, "RSA_2048", "RSASSA_PSS_SHA_256", &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}, "in a way that nobody verifies"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ref := awsKMS(t, row.key, row.spec, row.algorithm, row.opts)
+			s, err := signing.NewSigner(t.Context(), signing.SignWith{Key: ref})
+			var bad *signing.KeyError
+			if row.want != "" {
+				if !errors.As(err, &bad) || !strings.Contains(err.Error(), row.want) {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			image := newImage(t, signtest.Conforming)
+			signtest.Attach(t, image, sign(t, s, image, signing.TypeSignature, nil))
+			if _, err := check(t, image, signing.Policy{Keys: []signing.Key{{PEM: s.PublicKey()}}}); err != nil {
+				t.Error(err)
+			}
+			t.Setenv("AWS_CA_BUNDLE", "")
+			if _, err := signing.NewSigner(t.Context(), signing.SignWith{Key: ref}); err == nil || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("an authority that nobody knows: %v", err)
+			}
+			t.Setenv("AWS_TLS_INSECURE_SKIP_VERIFY", "1")
+			if _, err := signing.NewSigner(t.Context(), signing.SignWith{Key: ref}); !errors.As(err, &bad) {
+				t.Errorf("TLS is not to be verified: %v", err)
+			}
+		})
 	}
 }
 
