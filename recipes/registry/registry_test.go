@@ -61,6 +61,38 @@ func TestEnterAnswersWithDockersCredentials(t *testing.T) {
 	}
 }
 
+// Docker's credential helpers are asked, and what they say when they fail is no password.
+func TestEnterAsksACredentialHelper(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+		rw.WriteHeader(401)
+	}))
+	defer s.Close()
+	repo := repository(t, s)
+	want := "Basic " + base64.StdEncoding.EncodeToString([]byte("alice:opensesame"))
+	for name, row := range map[string]struct{ config, helper, want, err string }{
+		"for this host":   {`{"credHelpers":{"HOST":"team"}}`, `read host; [ "$1 $host" = "get HOST" ] && echo '{"Username":"alice","Secret":"opensesame"}'`, want, ""},
+		"for all":         {`{"credsStore":"team"}`, `echo '{"Username":"alice","Secret":"opensesame"}'`, want, ""},
+		"knows none":      {`{"credsStore":"team"}`, `echo 'credentials not found in native keychain'; exit 1`, "", ""},
+		"fails":           {`{"credHelpers":{"HOST":"team"}}`, `echo hunter2 >&2; exit 1`, "", "credentials"},
+		"answers rubbish": {`{"credHelpers":{"HOST":"team"}}`, `echo hunter2`, "", "credentials"},
+		"is not there":    {`{"credHelpers":{"HOST":"nobody"}}`, ``, "", "docker-credential-nobody"},
+	} {
+		dir, bin := t.TempDir(), t.TempDir()
+		fill := func(s string) string { return strings.ReplaceAll(s, "HOST", repo.RegistryStr()) }
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, "config.json"), []byte(fill(row.config)), 0o600),
+			os.WriteFile(filepath.Join(bin, "docker-credential-team"), []byte("#!/bin/sh\n"+fill(row.helper)+"\n"), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("DOCKER_CONFIG", dir)
+		t.Setenv("PATH", bin+":/bin:/usr/bin")
+		p, err := enter(t, repo, true)
+		if row.err == "" && (err != nil || p.Header != row.want) || row.err != "" && (err == nil || !strings.Contains(err.Error(), row.err) || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
+	}
+}
+
 // A certificate that nobody vouches for is no reason to speak in clear, not even to this machine.
 func TestABadCertificateIsNoReasonForHTTP(t *testing.T) {
 	var asked atomic.Int64

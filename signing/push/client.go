@@ -259,7 +259,7 @@ type StatusError struct {
 	Address string
 	Code    int
 	Detail  string // what the registry says about it, quoted; or empty
-	wait    int
+	wait    time.Duration
 }
 
 func (e *StatusError) Error() string {
@@ -291,10 +291,19 @@ func (a *answer) want(codes ...int) error {
 	if json.Unmarshal(raw, &said) == nil && len(said.Errors) > 0 {
 		e.Detail = quoted(strings.TrimSpace(said.Errors[0].Code + " " + said.Errors[0].Message))
 	}
-	if wait, err := strconv.Atoi(a.Header.Get("Retry-After")); err == nil && wait > 0 {
-		e.wait = min(wait, 60)
-	}
+	e.wait = min(later(a.Header.Get("Retry-After"), time.Now()), time.Minute)
 	return e
+}
+
+// later is how long a Retry-After header asks for: seconds, or a date (RFC 9110, 10.2.3).
+func later(header string, now time.Time) time.Duration {
+	if n, err := strconv.Atoi(header); err == nil {
+		return time.Duration(min(max(n, 0), 3600)) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
 }
 
 // temporary says whether asking again may help.
@@ -364,7 +373,7 @@ func (c *Client) retry(ctx context.Context, e entry, what string, try func() (in
 		wait := c.Pause << (failed - 1)
 		wait += rand.N(wait/4 + 1)
 		if st != nil && st.wait > 0 {
-			wait = max(wait, min(time.Duration(st.wait)*time.Second, 120*c.Pause))
+			wait = max(wait, min(st.wait, 120*c.Pause))
 		}
 		c.event(Event{Digest: what, Total: -1, State: "retrying"})
 		select {

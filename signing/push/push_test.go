@@ -258,6 +258,35 @@ func TestPushTriesAgainWhatMayBeTemporary(t *testing.T) {
 	}
 }
 
+// A registry that is busy says for how long.
+func TestPushWaitsAsLongAsItIsAsked(t *testing.T) {
+	w := newWorld(t)
+	busy := 0
+	w.before = func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPost || busy > 0 {
+			return false
+		}
+		busy++
+		rw.Header().Set("Retry-After", "1")
+		rw.WriteHeader(429)
+		return true
+	}
+	dir, _ := image(t, 1000, 1)
+	src, d := open(t, dir)
+	c, start := client(t), time.Now()
+	c.jobs = 1
+	if _, err := c.Push(background, src, d, w.repo(t, "team/image"), nil); err != nil || time.Since(start) < time.Second {
+		t.Errorf("%v after %s", err, time.Since(start))
+	}
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for header, want := range map[string]time.Duration{"": 0, "7": 7 * time.Second, "-7": 0, "99999999999": time.Hour, "99999999999999999999": 0, "soon": 0,
+		"Wed, 25 Nov 2026 12:00:09 GMT": 9 * time.Second, "Wed, 25 Nov 2026 11:00:00 GMT": 0} {
+		if got := later(header, now); got != want {
+			t.Errorf("%q: %s", header, got)
+		}
+	}
+}
+
 func TestPushStopsAtWhatIsNotTemporary(t *testing.T) {
 	for code, want := range map[int]string{401: "docker login", 403: "docker login", 500: "answers 500", 404: "answers 404"} {
 		w := newWorld(t)
