@@ -112,6 +112,9 @@ func fetchImage(ctx context.Context, t *terminal, image, platform string) (*brou
 	if isLayout(image) {
 		image = "oci:" + strings.TrimPrefix(image, "oci:")
 	}
+	if info, err := os.Stat(image); err == nil && info.IsDir() && !isLayout(image) {
+		return nil, usageError{fmt.Errorf("the folder %q is no OCI layout: it has no file oci-layout", image)}
+	}
 	s, err := readSpot(image)
 	if err != nil {
 		return nil, err

@@ -276,16 +276,26 @@ func gate(doc *finding.Document) error {
 		return nil
 	}
 	e := &gateError{image: doc.Image, reasons: doc.Reasons}
-	unfixed := 0
+	failing, unfixed := 0, 0
 	for _, j := range doc.Findings {
-		if j.Fails && j.Kind == finding.Vulnerability && !j.Fixed() {
+		if j.Fails {
+			failing++
+		}
+		if j.Fails && j.Kind == finding.Vulnerability && !j.Fixed() && !j.Exploited {
 			unfixed++
 		}
 	}
-	e.hint = "update what has a fix; a waiver in the recipe's vulnerabilities block accepts one finding, with a reason, an owner and an end"
-	if unfixed > 0 && !doc.Limits.OnlyFixed {
-		e.hint += fmt.Sprintf("; only_fixed = true lets those pass that have no fix (%d)", unfixed)
+	var hints []string
+	if failing > 0 {
+		hints = append(hints, "update what has a fix; a waiver in the recipe's vulnerabilities block accepts one finding, with a reason, an owner and an end")
 	}
+	if unfixed > 0 && !doc.Limits.OnlyFixed {
+		hints = append(hints, fmt.Sprintf("only_fixed = true lets those pass that have no fix (%d)", unfixed))
+	}
+	if len(doc.ExpiredWaivers) > 0 {
+		hints = append(hints, "a waiver that has ended is looked at again: give it a later day, or take it out")
+	}
+	e.hint = strings.Join(hints, "; ")
 	return e
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +130,7 @@ func TestWhatNobodyHasScannedIsNeverCalledClean(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, text := range []string{page, md.String()} {
-			if !strings.Contains(text, "not scanned") || strings.Contains(text, "none found") || strings.Contains(text, "passes its gate") || strings.Contains(text, ":white_check_mark: passes") || strings.Contains(text, "0 found") {
+			if !strings.Contains(text, "not scanned") || strings.Contains(text, "none found") || strings.Contains(text, "passes the limits") || strings.Contains(text, ":white_check_mark: passes") || strings.Contains(text, "0 found") {
 				t.Errorf("%s: the reader is not told that nobody looked", name)
 			}
 		}
@@ -142,6 +143,42 @@ func TestWhatNobodyHasScannedIsNeverCalledClean(t *testing.T) {
 	r.Scan.Packages, r.Scan.Database.Built = 5, time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	if page := string(render(t, r)); !strings.Contains(page, "None of the 5 packages") || !strings.Contains(page, "2026-11-24") {
 		t.Error("a clean scan does not say what was looked up, and in which data")
+	}
+}
+
+// An exception that is over is not shown as one that holds, even where its finding is harmless.
+func TestAnExceptionThatIsOverIsSaidToBe(t *testing.T) {
+	r := sample()
+	w := *r.Scan.Findings[1].Waiver
+	w.Until = "2026-11-24"
+	f := found("CVE-2026-1111", "jinja2", finding.Negligible)
+	f.Waiver, f.Why = &w, "below high"
+	r.Scan.Findings = []finding.Judged{f}
+	if page := string(render(t, r)); !strings.Contains(page, "until 2026-11-24, which is over") {
+		t.Error("the page does not say it")
+	}
+}
+
+func TestWhatFailsComesFirst(t *testing.T) {
+	r := sample()
+	r.Scan.Findings = nil
+	for i := range 40 {
+		r.Scan.Findings = append(r.Scan.Findings, waived(found(fmt.Sprintf("CVE-2026-%04d", i), "x", finding.Critical)))
+	}
+	bad := found("CVE-2026-9999", "y", finding.Medium)
+	bad.Fails = true
+	r.Scan.Findings = append(r.Scan.Findings, bad)
+	var md bytes.Buffer
+	if err := r.WriteMarkdown(&md); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"page": string(render(t, r)), "summary": md.String()} {
+		if i, j := strings.Index(text, "CVE-2026-9999"), strings.Index(text, "CVE-2026-0000"); i < 0 || j < 0 || i > j {
+			t.Errorf("%s: what fails stands at %d, an accepted finding at %d", name, i, j)
+		}
+	}
+	if !strings.Contains(md.String(), "- `1 finding of severity high or worse`") {
+		t.Error("the summary does not say why the image does not pass")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/forge-build/forge/recipes/finding"
 )
@@ -24,6 +25,21 @@ func tally(findings []finding.Judged) string {
 	return strings.Join(out, ", ")
 }
 
+// urgent puts what fails first, and else keeps the order: worst first.
+func urgent(findings []finding.Judged) []finding.Judged {
+	out := slices.Clone(findings)
+	slices.SortStableFunc(out, func(a, b finding.Judged) int {
+		switch {
+		case a.Fails && !b.Fails:
+			return -1
+		case b.Fails && !a.Fails:
+			return 1
+		}
+		return 0
+	})
+	return out
+}
+
 func (r *Report) findingParts() []part {
 	d := r.Scan
 	if !scanned(d) {
@@ -34,29 +50,32 @@ func (r *Report) findingParts() []part {
 		return []part{{Tone: "warn", Text: "Not scanned: nobody has compared the packages with known vulnerabilities. That says nothing about whether there are any. The reason: " + strings.TrimSuffix(reason, ".") + "."}}
 	}
 	var out []part
-	limit := "findings of severity " + d.Limits.FailOn.String() + " or worse"
-	if d.Limits.FailOn == finding.Never {
-		limit = "no finding"
-	}
+	limit := "finding of severity " + d.Limits.FailOn.String() + " or worse"
 	if d.Limits.OnlyFixed {
 		limit += " for which a fix exists"
 	}
 	switch {
 	case d.Failed:
-		out = append(out, part{Tone: "bad", Text: "The image does not pass its gate. " + several(d.Reasons, 5) + "."})
+		out = append(out, part{Tone: "bad", Text: "The image does not pass the limits that it was checked with: " + several(d.Reasons, 5) + "."})
 	case len(d.Findings) == 0:
 		out = append(out, part{Tone: "good", Text: fmt.Sprintf("None of the %s that were looked up has a vulnerability known to the database.", count(d.Packages, "package", "packages"))})
+	case d.Limits.FailOn == finding.Never:
+		out = append(out, part{Tone: "info", Text: "What was found is only listed: it was checked without a limit."})
 	default:
-		out = append(out, part{Tone: "good", Text: "The image passes its gate, which stops " + limit + "."})
+		out = append(out, part{Tone: "good", Text: "The image passes the limits that it was checked with: it has no " + limit + " that nobody has answered for."})
 	}
 	out = append(out, part{Text: fmt.Sprintf("%s were looked up. The data was made on %s (sha256 %s); what became known later is not in it.",
 		count(d.Packages, "package", "packages"), d.Database.Built.UTC().Format("2006-01-02 15:04 UTC"), short(or("sha256:"+strings.TrimPrefix(d.Database.Digest, "sha256:"), "")))})
 	head := []column{{"Finding", ""}, {"Severity", ""}, {"Package", ""}, {"Update to", ""}, {"What it is, and what becomes of it", ""}}
-	out = append(out, folded(len(d.Findings), openRows, mostRows, "finding", "findings", "worst first", head, func(i int) []cell { return findingRow(d.Findings[i]) })...)
+	findings, order := urgent(d.Findings), "worst first"
+	if len(findings) > 0 && findings[0].Fails {
+		order = "first why the image does not pass, then worst first"
+	}
+	out = append(out, folded(len(findings), openRows, mostRows, "finding", "findings", order, head, func(i int) []cell { return findingRow(findings[i], d.Judged) })...)
 	return append(out, remarks(d)...)
 }
 
-func findingRow(f finding.Judged) []cell {
+func findingRow(f finding.Judged, judged time.Time) []cell {
 	fix := "no fix yet"
 	if f.WontFix {
 		fix = "will not be fixed"
@@ -75,28 +94,43 @@ func findingRow(f finding.Judged) []cell {
 		}
 	}
 	return []cell{id, {Tag: or(tone, "info"), Text: f.Severity.String()}, {Text: show(f.Package), More: show(f.Version)}, {Text: fix},
-		{Text: sentence(or(f.Title, f.Description)), Then: fate(f), Class: "prose"}}
+		{Text: sentence(or(f.Title, f.Description)), Then: fate(f, judged), Class: "prose"}}
 }
 
 // fate says what becomes of a finding, and why.
-func fate(f finding.Judged) []string {
+func fate(f finding.Judged, judged time.Time) []string {
 	var out []string
 	if f.Exploited {
 		out = append(out, "Known to be exploited.")
 	}
-	if w := f.Waiver; w != nil {
-		out = append(out, fmt.Sprintf("Waived until %s by %s: %s", show(w.Until), show(w.Owner), sentence(w.Reason)))
+	if w := f.Waiver; w != nil && w.Expired(judged) {
+		out = append(out, fmt.Sprintf("Accepted by %s until %s, which is over: %s", show(w.Owner), show(w.Until), sentence(w.Reason)))
+	} else if w != nil {
+		out = append(out, fmt.Sprintf("Accepted by %s until %s: %s", show(w.Owner), show(w.Until), sentence(w.Reason)))
 	}
 	if f.VEX != nil {
-		out = append(out, "VEX says: "+show(strings.TrimSpace(f.VEX.Status+" "+f.VEX.Justification)))
+		out = append(out, vexSays(*f.VEX))
 	}
 	switch {
 	case f.Fails:
-		out = append(out, strings.TrimSuffix("This stops the image: "+show(f.Why), ": "))
+		out = append(out, strings.TrimSuffix("This is why the image does not pass: "+show(f.Why), ": "))
 	case f.Waiver == nil && f.VEX == nil && f.Why != "":
-		out = append(out, "It does not stop the image: "+show(f.Why))
+		out = append(out, "Passes: "+show(f.Why))
 	}
 	return out
+}
+
+// vexSays is what somebody states about a finding, in words, and who.
+func vexSays(s finding.Statement) string {
+	text := map[string]string{"not_affected": "not affected", "affected": "affected", "fixed": "fixed here", "under_investigation": "still being looked into"}[s.Status]
+	said := or(show(s.Author), "somebody") + " states (VEX): " + or(text, show(s.Status))
+	if why := strings.ReplaceAll(s.Justification, "_", " "); why != "" {
+		said += ", " + show(why)
+	}
+	if s.Impact != "" {
+		said += ". " + sentence(s.Impact)
+	}
+	return said
 }
 
 // remarks are what the verdict says beside its findings.
@@ -108,10 +142,10 @@ func remarks(d *finding.Document) []part {
 		}
 	}
 	for _, w := range d.ExpiredWaivers {
-		add(fmt.Sprintf("The waiver of %s in %s ended on %s; %s answers for it.", show(w.ID), show(w.Package), show(w.Until), show(w.Owner)))
+		add(fmt.Sprintf("The exception for %s in %s ended on %s; %s answers for it.", show(w.ID), show(w.Package), show(w.Until), show(w.Owner)))
 	}
 	for _, w := range d.UnusedWaivers {
-		add(fmt.Sprintf("The waiver of %s in %s fits no finding; it can go.", show(w.ID), show(w.Package)))
+		add(fmt.Sprintf("The exception for %s in %s fits no finding; it can go.", show(w.ID), show(w.Package)))
 	}
 	silent := map[string][]string{}
 	for _, u := range d.Unjudged {

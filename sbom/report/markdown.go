@@ -49,6 +49,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		p("| Signature | %s |\n", span(r.Signature.State))
 	}
 	if scanned(r.Scan) {
+		writeReasons(p, r.Scan)
 		writeFindings(p, r.Scan.Findings)
 	}
 	if prev := r.Previous; prev != nil {
@@ -67,18 +68,25 @@ func WriteScanMarkdown(w io.Writer, d *finding.Document) error {
 	}
 	if scanned(d) {
 		p("\n%s looked up, data of %s\n", count(d.Packages, "package", "packages"), d.Database.Built.UTC().Format("2006-01-02"))
-		for i, reason := range d.Reasons {
-			if i < summaryRows {
-				p("\n- %s\n", span(reason))
-			}
-		}
+		writeReasons(p, d)
 		writeFindings(p, d.Findings)
 	}
 	return b.Flush()
 }
 
+// writeReasons says why an image does not pass.
+func writeReasons(p printer, d *finding.Document) {
+	for i, reason := range d.Reasons {
+		if i < summaryRows {
+			p("\n- %s\n", span(reason))
+		}
+	}
+}
+
 func verdict(d *finding.Document) string {
 	switch {
+	case d != nil && d.NotScanned != "":
+		return ":warning: not scanned: " + span(d.NotScanned)
 	case !scanned(d):
 		return ":warning: not scanned"
 	case d.Failed:
@@ -96,7 +104,7 @@ func writeFindings(p printer, findings []finding.Judged) {
 		return
 	}
 	p("\n| Finding | Severity | Package | Update to | |\n|---|---|---|---|---|\n")
-	for i, f := range findings {
+	for i, f := range urgent(findings) {
 		if i == summaryRows {
 			p("\n%s more findings stand in the report.\n", thousands(int64(len(findings)-i)))
 			return

@@ -239,7 +239,7 @@ func Write(v *finding.Verdict, image string, s Subject, created time.Time) ([]by
 	owners := []string{}
 	for _, j := range v.Findings {
 		w := j.Waiver
-		if w == nil || j.Fails {
+		if w == nil || j.Fails || slices.Contains(v.ExpiredWaivers, *w) {
 			continue
 		}
 		owners = append(owners, w.Owner)

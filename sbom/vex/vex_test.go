@@ -266,6 +266,11 @@ func TestWaiversBecomeOneDocument(t *testing.T) {
 	if none, err := Write(late, "train", subject, built); none != nil || err != nil {
 		t.Errorf("with a waiver that has ended: %s, %v", none, err)
 	}
+	over := waived()
+	over.ExpiredWaivers = []finding.Waiver{*over.Findings[0].Waiver} // and its finding is below the limit
+	if none, err := Write(over, "train", subject, built); none != nil || err != nil {
+		t.Errorf("with a waiver that has ended, of a harmless finding: %s, %v", none, err)
+	}
 	if none, err := Write(&finding.Verdict{}, "train", subject, built); none != nil || err != nil {
 		t.Errorf("without a waiver: %s, %v", none, err)
 	}
