@@ -34,6 +34,9 @@ func Load(r io.Reader) (*Inventory, error) {
 	if len(raw) > maxDocument {
 		return nil, fmt.Errorf("reading the inventory: more than %d bytes", maxDocument)
 	}
+	if err := CheckDocument(bytes.NewReader(raw)); err != nil {
+		return nil, fmt.Errorf("reading the inventory: %w", err)
+	}
 	s, id, _, err := format.Decode(bytes.NewReader(raw))
 	if err != nil {
 		return nil, fmt.Errorf("reading the inventory: %w", err)

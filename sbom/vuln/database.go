@@ -124,7 +124,7 @@ func (db *Database) judge(maxAge time.Duration) error {
 // days writes a duration as people compare ages.
 func days(d time.Duration) string {
 	if d < 48*time.Hour {
-		return d.Round(time.Minute).String()
+		return d.Round(time.Second).String()
 	}
 	return strings.TrimSuffix(d.Truncate(24*time.Hour).String(), "h0m0s") + "h"
 }

@@ -3,6 +3,7 @@ package vuln
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // DatabaseError is a database that cannot be used. ID is one of the constants below.
@@ -43,6 +44,8 @@ func (e *DatabaseError) Hint() string {
 		return "run forge scan with a network once, or name an archive or folder: --db, FORGE_VULNERABILITY_DB, or vulnerability_database in forge.hcl"
 	case e.ID == Stale:
 		return "fetch a newer one, or say that an older one will do: --max-db-age 240h, or max_db_age in the recipe"
+	case e.ID == Damaged && strings.Contains(e.Where, "://"):
+		return "who runs that server has to look: what it serves is not what it says"
 	case e.ID == Damaged:
 		return "remove it, and fetch it again"
 	}

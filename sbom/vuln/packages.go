@@ -7,10 +7,12 @@ import (
 	"runtime/debug"
 
 	"github.com/anchore/grype/grype/pkg"
+
+	"github.com/forge-build/forge/sbom"
 )
 
 // maxSBOM is the largest SBOM that is read, in bytes.
-const maxSBOM = 512 << 20
+const maxSBOM = 256 << 20
 
 // Packages are what is looked up: an image's packages and its distribution.
 type Packages struct {
@@ -18,7 +20,7 @@ type Packages struct {
 	context pkg.Context
 }
 
-// Read reads an SBOM: Syft's JSON, SPDX or CycloneDX. A document without a package is an error:
+// Read reads an SBOM: Syft's JSON, SPDX or CycloneDX, as JSON. A document without a package is an error:
 // nothing can be looked up in it.
 func Read(r io.ReadSeeker) (*Packages, error) {
 	size, err := r.Seek(0, io.SeekEnd)
@@ -27,6 +29,12 @@ func Read(r io.ReadSeeker) (*Packages, error) {
 	}
 	if size > maxSBOM {
 		return nil, fmt.Errorf("reading an SBOM: it has %d bytes; at most %d are read", size, maxSBOM)
+	}
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("reading an SBOM: %w", err)
+	}
+	if err := sbom.CheckDocument(r); err != nil {
+		return nil, fmt.Errorf("reading an SBOM: %w", err)
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("reading an SBOM: %w", err)
