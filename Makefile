@@ -68,8 +68,8 @@ bench-network: build
 bench-sbom: build
 	@.ci/bench-sbom
 
-# Publishing against skopeo.
-bench-trust: build
+# Publishing against skopeo, verifying against cosign, and 1,000 images at once.
+bench-trust: build stack
 	@.ci/setup skopeo time >/dev/null
 	@.ci/tools signing/push/testdata/tools bin/tools
 	@.ci/bench-trust
