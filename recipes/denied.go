@@ -21,7 +21,7 @@ func ParseDenied(name string, src []byte) (*trust.Denied, error) {
 		diags = d.diags
 	}
 	if diags.HasErrors() {
-		return nil, &Diagnostics{list: diags, files: map[string]*hcl.File{name: parsed}}
+		return nil, diagnose(diags, name, parsed)
 	}
 	return l, nil
 }

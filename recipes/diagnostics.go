@@ -2,8 +2,10 @@ package recipes
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -14,6 +16,18 @@ import (
 type Diagnostics struct {
 	list  hcl.Diagnostics
 	files map[string]*hcl.File
+}
+
+// diagnose are the mistakes of one file, in the order of their places.
+func diagnose(list hcl.Diagnostics, path string, file *hcl.File) *Diagnostics {
+	at := func(x *hcl.Diagnostic) int {
+		if x.Subject == nil || x.Subject.Filename != path {
+			return -1
+		}
+		return x.Subject.Start.Byte
+	}
+	slices.SortStableFunc(list, func(a, b *hcl.Diagnostic) int { return cmp.Compare(at(a), at(b)) })
+	return &Diagnostics{list: list, files: map[string]*hcl.File{path: file}}
 }
 
 // Error says the first mistake and how many there are.

@@ -81,7 +81,7 @@ func parse(path string, src []byte, o Options) (*File, error) {
 		diags = file.decode(parsed.Body.(*hclsyntax.Body), o)
 	}
 	if diags.HasErrors() {
-		return nil, &Diagnostics{list: diags, files: map[string]*hcl.File{path: parsed}}
+		return nil, diagnose(diags, path, parsed)
 	}
 	return file, nil
 }
@@ -130,14 +130,14 @@ func (f *File) Problem(im *Image, at, summary, detail string) error {
 	if !ok {
 		r = f.places[im.Name][""]
 	}
-	return &Diagnostics{list: hcl.Diagnostics{mistake(r, summary, "%s", detail)}, files: map[string]*hcl.File{f.Path: f.source}}
+	return diagnose(hcl.Diagnostics{mistake(r, summary, "%s", detail)}, f.Path, f.source)
 }
 
 // Format returns the recipe in the one form that HCL has; name is for messages.
 func Format(name string, src []byte) ([]byte, error) {
 	parsed, diags := parseText(name, src)
 	if diags.HasErrors() {
-		return nil, &Diagnostics{list: diags, files: map[string]*hcl.File{name: parsed}}
+		return nil, diagnose(diags, name, parsed)
 	}
 	return hclwrite.Format(src), nil
 }

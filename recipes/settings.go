@@ -37,7 +37,7 @@ func LoadSettings(path string) (*Settings, error) {
 		diags = s.decode(path, parsed.Body.(*hclsyntax.Body))
 	}
 	if diags.HasErrors() {
-		return nil, &Diagnostics{list: diags, files: map[string]*hcl.File{path: parsed}}
+		return nil, diagnose(diags, path, parsed)
 	}
 	return s, nil
 }

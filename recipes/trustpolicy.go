@@ -53,7 +53,7 @@ func parseTrust(path string, src []byte) (*trust.Policy, error) {
 		diags = t.diags
 	}
 	if diags.HasErrors() {
-		return nil, &Diagnostics{list: diags, files: map[string]*hcl.File{path: parsed}}
+		return nil, diagnose(diags, path, parsed)
 	}
 	return p, nil
 }
