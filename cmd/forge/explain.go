@@ -196,7 +196,7 @@ func explainWheel(li *lock.Image, w lock.Wheel) reason {
 			asked[x.Name], top[x.Name] = x.RequiredBy, x.Requested
 		}
 	}
-	r.Because = chains(w.Name, asked, top)
+	r.Because = chains(w.Name, asked, top, func(string) string { return "recipe" })
 	return r
 }
 
@@ -212,7 +212,12 @@ func explainDeb(li *lock.Image, d lock.Deb) reason {
 	for _, x := range li.Debian.Packages {
 		asked[x.Name], top[x.Name] = x.RequiredBy, x.Requested
 	}
-	r.Because = chains(d.Name, asked, top)
+	r.Because = chains(d.Name, asked, top, func(head string) string {
+		if li.Inputs["base.packages: "+head] != "" {
+			return "recipe"
+		}
+		return `base "debian"` // what every image on it has
+	})
 	return r
 }
 
@@ -275,8 +280,9 @@ func explainDriver(li *lock.Image) reason {
 	return r
 }
 
-// chains lists how the recipe leads to name, shortest first, at most five.
-func chains(name string, asked map[string][]string, top map[string]bool) []string {
+// chains lists how the recipe leads to name, shortest first, at most five. asker is who wants
+// what stands at the head of a chain.
+func chains(name string, asked map[string][]string, top map[string]bool, asker func(head string) string) []string {
 	var out []string
 	queue := [][]string{{name}}
 	for len(queue) > 0 && len(out) < 5 {
@@ -284,7 +290,7 @@ func chains(name string, asked map[string][]string, top map[string]bool) []strin
 		queue = queue[1:]
 		head := path[0]
 		if top[head] {
-			out = append(out, "recipe → "+strings.Join(path, " → "))
+			out = append(out, asker(head)+" → "+strings.Join(path, " → "))
 			continue
 		}
 		for _, by := range asked[head] {

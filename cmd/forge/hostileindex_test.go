@@ -15,6 +15,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/forge-build/forge/builder/layer"
+	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/lock"
 )
 
 // endless sends x for as long as anybody listens.
@@ -324,5 +328,33 @@ func TestABuildWithAllBytesAsksNobody(t *testing.T) {
 	n.must("lock", "-q", "recipe.hcl")
 	if more := n.asked("")[asked:]; slices.ContainsFunc(more, func(l string) bool { return !strings.Contains(l, "/simple/alpha/") }) || len(more) > 1 {
 		t.Errorf("asked: %v", more)
+	}
+}
+
+// A locked package that neither a mirror nor a snapshot has any more is said with its version,
+// where it was looked for, and what chooses another.
+func TestAPackageThatIsGoneEverywhere(t *testing.T) {
+	n := newInternet(t)
+	n.rest = http.NotFound
+	n.set("FORGE_DEBIAN_MIRROR=http://mirror.test/debian")
+	n.write("recipe.hcl", "image \"a\" {}\n")
+	f, err := recipes.Load(n.path("recipe.hcl"), recipes.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := strings.Repeat("0", 64)
+	deb := lock.Deb{Name: "libc6", Version: "2.41-12", Architecture: "amd64", Archive: "debian", Path: "pool/main/g/glibc/libc6_2.41-12_amd64.deb", Size: 1, SHA256: zeros}
+	err = lock.Write(n.path("recipe.lock.json"), &lock.Lock{Format: lock.Format, Layers: layer.Format, Images: map[string]*lock.Image{"a": {Inputs: f.Images[0].Inputs(), Platform: "linux/amd64",
+		Created: "2026-11-01T00:00:00Z", Init: lock.Init{SHA256: zeros}, Layers: []lock.Layer{}, Debian: &lock.Debian{Suite: "trixie", Packages: []lock.Deb{deb},
+			Archives: []lock.Archive{{Name: "debian", Suite: "trixie", Date: "2026-11-01T00:00:00Z", InRelease: zeros, Packages: map[string]string{"main": zeros}}}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := n.run("fetch", "-q", "recipe.hcl")
+	n.refused(s, exitFailure, "libc6 2.41-12 (libc6_2.41-12_amd64.deb): no source serves it: tried http://mirror.test/debian/pool/main/g/glibc/libc6_2.41-12_amd64.deb, ")
+	for _, words := range []string{"https://snapshot.debian.org/archive/debian/20261101T000000Z/pool/", "hint: forge lock --upgrade=libc6 "} {
+		if !strings.Contains(s.err, words) {
+			t.Errorf("no %q in:\n%s", words, s.err)
+		}
 	}
 }

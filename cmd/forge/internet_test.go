@@ -50,6 +50,7 @@ type internet struct {
 
 	mu    sync.Mutex
 	hosts map[string]http.HandlerFunc
+	rest  http.HandlerFunc             // of all other hosts; nil: they are not there
 	certs map[string]*x509.Certificate // of hosts whose own is not a good one
 	log   []string                     // "https pypi.test GET /simple/alpha/", and " with a password"
 }
@@ -159,6 +160,9 @@ func (n *internet) answer(scheme string, w http.ResponseWriter, r *http.Request)
 	n.mu.Lock()
 	n.log = append(n.log, line)
 	h := n.hosts[host]
+	if h == nil {
+		h = n.rest
+	}
 	n.mu.Unlock()
 	if h == nil {
 		http.Error(w, "no such host", http.StatusBadGateway)

@@ -283,8 +283,11 @@ func hint(err error) string {
 		return stale.hint
 	}
 	var gone *fetch.GoneError
-	if errors.As(err, &gone) {
-		return "forge lock --upgrade-base chooses every Debian package anew, --upgrade=NAME one package or wheel"
+	if errors.As(err, &gone) && gone.Version != "" {
+		return "forge lock --upgrade=" + gone.Package + " chooses it anew, --upgrade-base every Debian package"
+	}
+	if errors.As(err, &gone) && gone.Package == "InRelease" {
+		return "archives have no state of every time: another snapshot, --as-of or mirror may have one"
 	}
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {

@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tidy{m}, map[string]func(){
 		"forge": func() { os.Exit(Main()) },
 		// forge, with a command that panics.
 		"panicking-forge": func() {
@@ -27,6 +27,14 @@ func TestMain(m *testing.M) {
 			}))
 		},
 	})
+}
+
+// tidy removes what all tests of a run share.
+type tidy struct{ *testing.M }
+
+func (t tidy) Run() int {
+	defer func() { _ = os.RemoveAll(uvOnce.dir) }() // a temporary folder
+	return t.M.Run()
 }
 
 // The scripts are what a user could have typed. "exits N command…" is testscript's
