@@ -175,3 +175,34 @@ func TestManyRemovalsAreReadInTime(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 }
+
+// FuzzTOC: a table that comes from anywhere is refused or taken, in time and without panic.
+func FuzzTOC(f *testing.F) {
+	for _, content := range []string{`{"version":1,"entries":[{"name":"a","type":"reg","size":3,"digest":"sha256:00"},{"type":"chunk","chunkOffset":1}]}`, `{"entries":[{"name":"../a","type":"dir"}]}`, `{}`} {
+		f.Add([]byte(content), int64(0))
+	}
+	r := &reader{from: "test"}
+	f.Fuzz(func(t *testing.T, content []byte, shift int64) {
+		blob := zip(tarOf([]file{{name: tocName, content: string(content)}}))
+		var footer bytes.Buffer
+		z := gzip.NewWriter(&footer)
+		z.Extra = []byte("SG\x16\x00" + fmt.Sprintf("%016x", uint64(shift)) + "STARGZ")
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		blob = append(blob, footer.Bytes()...)
+		c, err := r.contents(bytes.NewReader(blob), descriptor{Size: int64(len(blob))})
+		if err != nil || c == nil {
+			return
+		}
+		for name, e := range c.files {
+			if name != strings.Trim(name, "/") || strings.Contains("/"+name+"/", "/../") {
+				t.Errorf("path %q", name)
+			}
+			if size := e.Size; size >= 0 && size < 1000 {
+				_ = c.compare(layer.Header{Path: name, Type: layer.Regular, Size: size}, strings.NewReader(strings.Repeat("x", int(size))))
+			}
+		}
+		_ = c.rest()
+	})
+}
