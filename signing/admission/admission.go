@@ -135,6 +135,21 @@ func anchored(m trust.Match) string {
 	return `\A(?:` + m.Text + `)\z`
 }
 
+// builtBy is a pattern for the id of a builder that a rule names: the whole, or of forge's own the
+// identity after the version, or its local one of any version.
+func builtBy(m trust.Match) string {
+	inner := m.Text
+	if !m.Pattern {
+		inner = regexp.QuoteMeta(m.Text)
+	}
+	forge := regexp.QuoteMeta(statement.Home) + `@[^/#]+`
+	any := `(?:` + forge + `#(?:mailto:)?)?(?:` + inner + `)`
+	if m.Fits(statement.Home + "/local") {
+		any += `|` + forge + `/local`
+	}
+	return `\A(?:` + any + `)\z`
+}
+
 // general notes what no controller checks.
 func (w *writer) general(r *trust.Rule) {
 	if w.policy.Denied != nil {
@@ -148,6 +163,9 @@ func (w *writer) general(r *trust.Rule) {
 	}
 	if r.Driver != "" {
 		w.cannot("images %s: the driver", text(r.Name))
+	}
+	if r.Provenance != nil {
+		w.cannot("images %s: that the identity which a builder's id names is the one that signed", text(r.Name))
 	}
 	if len(r.Bases) > 0 {
 		w.cannot("images %s: the base", text(r.Name))

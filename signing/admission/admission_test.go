@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -19,6 +20,7 @@ import (
 
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/trust"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 var update = flag.Bool("update", false, "write the golden files and the schemas anew")
@@ -235,6 +237,35 @@ func TestTheSchemasRefuseWhatTheControllersDoNotKnow(t *testing.T) {
 		d := map[string]any{"apiVersion": "x", "kind": kind, "metadata": map[string]any{"name": "x"}, "spec": spec}
 		if err := schemaOf(t, kind).Validate(plain(t, d)); err == nil {
 			t.Errorf("%s: %v is taken", kind, spec)
+		}
+	}
+}
+
+// A builder that a rule names is found in forge's own ids too, and in nothing that looks like one.
+func TestABuilderIsFoundInForgesIDs(t *testing.T) {
+	const workflow = "https://ci.example/w.yml@main"
+	for id, want := range map[string]bool{
+		workflow:                                    true,
+		statement.BuilderID("v1.2.3", workflow):     true,
+		statement.BuilderID("v9", workflow):         true,
+		statement.BuilderID("v1", workflow+"2"):     false,
+		statement.BuilderID("v1", ""):               false,
+		"https://evil.example/forge@v1#" + workflow: false,
+		statement.Home + "@v1/x#" + workflow:        false,
+		statement.Home + "@v1#x#" + workflow:        false,
+		"x" + workflow:                              false,
+		workflow + "\n":                             false,
+	} {
+		for _, m := range []trust.Match{{Text: workflow}, {Text: `https://ci\.example/[a-z]+\.yml@main`, Pattern: true}} {
+			if got := regexp.MustCompile(builtBy(m)).MatchString(id); got != want {
+				t.Errorf("%s for %v: %v", id, m, got)
+			}
+		}
+	}
+	for text, id := range map[string]string{"ml@acme.example": statement.BuilderID("v1", "ml@acme.example"), statement.Home + "/local": statement.BuilderID("v1", ""),
+		statement.BuilderID("v1", ""): statement.BuilderID("v1", "")} {
+		if !regexp.MustCompile(builtBy(trust.Match{Text: text})).MatchString(id) {
+			t.Errorf("%s is not found in %s", text, id)
 		}
 	}
 }

@@ -190,7 +190,7 @@ func regoProvenance(p *trust.Provenance) (rules []string, helpers string) {
 	if len(p.Builders) > 0 {
 		rules = append(rules, "builder")
 		for _, m := range p.Builders {
-			helpers += "\nbuilder if regex.match(" + text(anchored(m)) + ", input.predicate.runDetails.builder.id)\n"
+			helpers += "\nbuilder if regex.match(" + text(builtBy(m)) + ", input.predicate.runDetails.builder.id)\n"
 		}
 	}
 	for _, m := range materials(p) {

@@ -188,7 +188,7 @@ func kyvernoProvenance(p *trust.Provenance, predicate string) []string {
 	if len(p.Builders) > 0 {
 		var any []string
 		for _, m := range p.Builders {
-			any = append(any, fmt.Sprintf("string(%s.runDetails.builder.id).matches(%s)", predicate, cel(anchored(m))))
+			any = append(any, fmt.Sprintf("string(%s.runDetails.builder.id).matches(%s)", predicate, cel(builtBy(m))))
 		}
 		out = append(out, strings.Join(any, " || "))
 	}
