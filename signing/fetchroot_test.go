@@ -1,105 +1,19 @@
 package signing
 
 import (
-	"crypto"
-	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/sigstore/sigstore/pkg/signature"
-	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"github.com/forge-build/forge/signing/signtest"
 )
 
-// tufRepository is a TUF repository that holds a trusted root.
-type tufRepository struct {
-	t       *testing.T
-	key     ed25519.PrivateKey
-	version int64
-	expires time.Time
-	mu      sync.Mutex
-	files   map[string][]byte
-	server  *httptest.Server
-}
-
-func newRepository(t *testing.T) *tufRepository {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &tufRepository{t: t, key: key, expires: time.Now().Add(24 * time.Hour), files: map[string][]byte{}}
-	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if data, ok := r.files[strings.TrimPrefix(q.URL.Path, "/")]; ok {
-			_, _ = w.Write(data)
-			return
-		}
-		http.NotFound(w, q)
-	}))
-	t.Cleanup(r.server.Close)
-	return r
-}
-
-func bytesOf[T metadata.Roles](r *tufRepository, m *metadata.Metadata[T]) []byte {
-	r.t.Helper()
-	s, err := signature.LoadSigner(r.key, crypto.Hash(0))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if _, err := m.Sign(s); err != nil {
-		r.t.Fatal(err)
-	}
-	raw, err := m.ToBytes(false)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return raw
-}
-
-// put writes the repository anew, with a target, and returns its root.json.
-func (r *tufRepository) put(name string, target []byte) []byte {
-	r.t.Helper()
-	r.version++
-	key, err := metadata.KeyFromPublicKey(r.key.Public())
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	root, targets, snapshot, timestamp := metadata.Root(r.expires), metadata.Targets(r.expires), metadata.Snapshot(r.expires), metadata.Timestamp(r.expires)
-	for _, role := range []string{"root", "targets", "snapshot", "timestamp"} {
-		if err := root.Signed.AddKey(key, role); err != nil {
-			r.t.Fatal(err)
-		}
-	}
-	file, err := metadata.TargetFile().FromBytes(name, target, "sha256")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	targets.Signed.Targets[name] = file
-	targets.Signed.Version, snapshot.Signed.Version, timestamp.Signed.Version = r.version, r.version, r.version
-	snapshot.Signed.Meta["targets.json"] = metadata.MetaFile(r.version)
-	timestamp.Signed.Meta["snapshot.json"] = metadata.MetaFile(r.version)
-	anchor := bytesOf(r, root)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.files["1.root.json"] = anchor
-	r.files[fmt.Sprintf("%d.targets.json", r.version)] = bytesOf(r, targets)
-	r.files[fmt.Sprintf("%d.snapshot.json", r.version)] = bytesOf(r, snapshot)
-	r.files["timestamp.json"] = bytesOf(r, timestamp)
-	r.files[fmt.Sprintf("targets/%x.%s", sha256.Sum256(target), name)] = target
-	return anchor
-}
-
-func (r *tufRepository) fetch(anchor []byte, cache string) ([]byte, error) {
-	return FetchRoot(r.t.Context(), RootSource{Mirror: r.server.URL, Anchor: anchor, Cache: cache})
+func fetch(t *testing.T, r *signtest.TUF, anchor []byte, cache string) ([]byte, error) {
+	return FetchRoot(t.Context(), RootSource{Mirror: r.URL, Anchor: anchor, Cache: cache})
 }
 
 // trusted is a trusted root's file.
@@ -113,25 +27,25 @@ func trusted(t *testing.T, mark string) []byte {
 }
 
 func TestARootIsFetchedThroughTUF(t *testing.T) {
-	r, cache := newRepository(t), t.TempDir()
-	anchor := r.put(rootTarget, trusted(t, "first"))
-	raw, err := r.fetch(anchor, cache)
+	r, cache := signtest.NewTUF(t), t.TempDir()
+	anchor := r.Put(rootTarget, trusted(t, "first"))
+	raw, err := fetch(t, r, anchor, cache)
 	if err != nil || !strings.Contains(string(raw), "first.acme") {
 		t.Fatalf("%v %.80s", err, raw)
 	}
 	before := map[string][]byte{}
-	for k, v := range r.files {
+	for k, v := range r.Files {
 		before[k] = v
 	}
-	r.put(rootTarget, trusted(t, "second"))
-	if raw, err = r.fetch(anchor, cache); err != nil || !strings.Contains(string(raw), "second.acme") {
+	r.Put(rootTarget, trusted(t, "second"))
+	if raw, err = fetch(t, r, anchor, cache); err != nil || !strings.Contains(string(raw), "second.acme") {
 		t.Fatalf("%v %.80s", err, raw)
 	}
 	// A38: what was seen once is not replaced by something older.
-	r.mu.Lock()
-	r.files = before
-	r.mu.Unlock()
-	if raw, err = r.fetch(anchor, cache); err == nil {
+	r.Mu.Lock()
+	r.Files = before
+	r.Mu.Unlock()
+	if raw, err = fetch(t, r, anchor, cache); err == nil {
 		t.Errorf("an older root was taken: %.80s", raw)
 	}
 	// Everything lies below the folder, under plain names.
@@ -148,43 +62,43 @@ func TestARootIsFetchedThroughTUF(t *testing.T) {
 
 func TestAHostileRepositoryIsRefused(t *testing.T) {
 	good := trusted(t, "good")
-	for name, change := range map[string]func(*tufRepository) (anchor []byte){
-		"another key": func(r *tufRepository) []byte {
-			other := newRepository(t).put(rootTarget, good)
-			r.put(rootTarget, good)
+	for name, change := range map[string]func(*signtest.TUF) (anchor []byte){
+		"another key": func(r *signtest.TUF) []byte {
+			other := signtest.NewTUF(t).Put(rootTarget, good)
+			r.Put(rootTarget, good)
 			return other
 		},
-		"an anchor that is junk": func(r *tufRepository) []byte { r.put(rootTarget, good); return []byte("{}") },
-		"expired": func(r *tufRepository) []byte {
-			r.expires = time.Now().Add(-time.Hour)
-			return r.put(rootTarget, good)
+		"an anchor that is junk": func(r *signtest.TUF) []byte { r.Put(rootTarget, good); return []byte("{}") },
+		"expired": func(r *signtest.TUF) []byte {
+			r.Expires = time.Now().Add(-time.Hour)
+			return r.Put(rootTarget, good)
 		},
-		"changed bytes": func(r *tufRepository) []byte {
-			a := r.put(rootTarget, good)
-			r.files[fmt.Sprintf("targets/%x.%s", sha256.Sum256(good), rootTarget)] = trusted(t, "evil")
+		"changed bytes": func(r *signtest.TUF) []byte {
+			a := r.Put(rootTarget, good)
+			r.Files[fmt.Sprintf("targets/%x.%s", sha256.Sum256(good), rootTarget)] = trusted(t, "evil")
 			return a
 		},
-		"no such target":          func(r *tufRepository) []byte { return r.put("other.json", good) },
-		"SIG-04 a target outside": func(r *tufRepository) []byte { return r.put("../"+rootTarget, good) },
-		"a root that is none":     func(r *tufRepository) []byte { return r.put(rootTarget, []byte("{}")) },
-		"an endless body (GHSA)": func(r *tufRepository) []byte {
-			a := r.put(rootTarget, good)
-			r.files["timestamp.json"] = make([]byte, 64<<20)
+		"no such target":          func(r *signtest.TUF) []byte { return r.Put("other.json", good) },
+		"SIG-04 a target outside": func(r *signtest.TUF) []byte { return r.Put("../"+rootTarget, good) },
+		"a root that is none":     func(r *signtest.TUF) []byte { return r.Put(rootTarget, []byte("{}")) },
+		"an endless body (GHSA)": func(r *signtest.TUF) []byte {
+			a := r.Put(rootTarget, good)
+			r.Files["timestamp.json"] = make([]byte, 64<<20)
 			return a
 		},
-		"a huge target": func(r *tufRepository) []byte {
-			return r.put(rootTarget, append(make([]byte, 0, maxRoot+2), strings.Repeat(" ", maxRoot+1)...))
+		"a huge target": func(r *signtest.TUF) []byte {
+			return r.Put(rootTarget, append(make([]byte, 0, maxRoot+2), strings.Repeat(" ", maxRoot+1)...))
 		},
-		"metadata that is no JSON": func(r *tufRepository) []byte {
-			a := r.put(rootTarget, good)
-			r.files["timestamp.json"] = []byte("<html>")
+		"metadata that is no JSON": func(r *signtest.TUF) []byte {
+			a := r.Put(rootTarget, good)
+			r.Files["timestamp.json"] = []byte("<html>")
 			return a
 		},
-		"a deep document as trusted one": func(r *tufRepository) []byte { return r.put(rootTarget, []byte(strings.Repeat(`{"a":`, 100_000))) },
+		"a deep document as trusted one": func(r *signtest.TUF) []byte { return r.Put(rootTarget, []byte(strings.Repeat(`{"a":`, 100_000))) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, cache := newRepository(t), t.TempDir()
-			if raw, err := r.fetch(change(r), cache); err == nil {
+			r, cache := signtest.NewTUF(t), t.TempDir()
+			if raw, err := fetch(t, r, change(r), cache); err == nil {
 				t.Errorf("it was taken: %.80s", raw)
 			}
 			if _, err := os.Stat(filepath.Join(filepath.Dir(cache), rootTarget)); err == nil {

@@ -5,6 +5,7 @@ package admission
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -268,14 +269,36 @@ func TestConsumersKyvernoWithAKey(t *testing.T) {
 	try(t, p.trials(ci, other, false), p.kyverno(p.policies(byKey, "kyverno", Options{})))
 }
 
+// Of the older format Kyverno takes signatures, and statements only with a log's entry, which a
+// key's have not; the export says so.
 func TestConsumersKyvernoWithAKeyAndOlderSignatures(t *testing.T) {
 	p := newPlace(t)
 	ci, other := p.key("ci"), p.key("other")
-	try(t, p.trials(ci, other, true), p.kyverno(p.policies(byKey, "kyverno", Options{Legacy: true})))
+	trials := p.trials(ci, other, true)
+	for name, row := range trials {
+		row.taken = false
+		trials[name] = row
+	}
+	try(t, trials, p.kyverno(p.policies(byKey, "kyverno", Options{Legacy: true})))
+	for name, row := range trials { // without statements
+		row.taken = strings.HasPrefix(name, "signed, ")
+		trials[name] = row
+	}
+	bySignature := func(host string) string { return strings.Replace(byKey(host), rest, "", 1) }
+	try(t, trials, p.kyverno(p.policies(bySignature, "kyverno", Options{Legacy: true})))
 }
 
 // keyless signs as an e-mail address, with a private Sigstore.
 func (p *place) keyless(sigstore *signtest.Sigstore, email string) *signing.Signer {
+	return p.with(sigstore, email, signing.Services{Fulcio: sigstore.Fulcio, Rekor: sigstore.Rekor, Timestamp: sigstore.Timestamp})
+}
+
+// older does so with a log whose entries fit into cosign's older format.
+func (p *place) older(sigstore *signtest.Sigstore, email string) *signing.Signer {
+	return p.with(sigstore, email, signing.Services{Fulcio: sigstore.Fulcio, Rekor: sigstore.RekorV1, RekorV1: true})
+}
+
+func (p *place) with(sigstore *signtest.Sigstore, email string, services signing.Services) *signing.Signer {
 	p.t.Helper()
 	root, err := signing.LoadRoot(sigstore.Root)
 	if err != nil {
@@ -283,7 +306,7 @@ func (p *place) keyless(sigstore *signtest.Sigstore, email string) *signing.Sign
 	}
 	s, err := signing.NewSigner(p.t.Context(), signing.SignWith{Root: root,
 		Token:    func(ctx context.Context) (string, error) { return sigstore.Token(p.t, email), nil },
-		Services: signing.Services{Fulcio: sigstore.Fulcio, Rekor: sigstore.Rekor, Timestamp: sigstore.Timestamp}})
+		Services: services})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -316,14 +339,52 @@ func TestConsumersPolicyControllerWithAnIdentity(t *testing.T) {
 	try(t, trials, p.tester(p.policies(p.byIdentity(sigstore), "policy-controller", Options{})))
 }
 
+// What policy-controller does take of identities: cosign's older format, with a log of the first
+// version.
+func TestConsumersPolicyControllerWithAnIdentityAndOlderSignatures(t *testing.T) {
+	sigstore := signtest.Start(t, signtest.Options{})
+	p := newPlace(t)
+	ci, other := p.older(sigstore, "release@acme.example"), p.older(sigstore, "release@acme.example.evil")
+	try(t, p.trials(ci, other, true), p.tester(p.policies(p.byIdentity(sigstore), "policy-controller", Options{Legacy: true})))
+}
+
 func TestConsumersKyvernoWithAnIdentity(t *testing.T) {
 	sigstore := signtest.Start(t, signtest.Options{})
 	p := newPlace(t)
 	ci, other := p.keyless(sigstore, "release@acme.example"), p.keyless(sigstore, "release@acme.example.evil")
-	try(t, p.trials(ci, other, false), p.kyverno(p.policies(p.byIdentity(sigstore), "kyverno", Options{})))
+	files := p.policies(p.byIdentity(sigstore), "kyverno", Options{})
+	p.mirrored(files["ImageValidatingPolicy"], sigstore)
+	try(t, p.trials(ci, other, false), p.kyverno(files))
 }
 
 // olderLayer is a layer below one of cosign's tags.
 func olderLayer(o *signing.Older) signtest.Layer {
 	return signtest.Layer{Type: types.MediaType(o.MediaType), Raw: o.Raw, Annotations: o.Annotations}
+}
+
+// mirrored names a TUF repository in a policy, as a cluster does that cannot reach the public one.
+func (p *place) mirrored(path string, sigstore *signtest.Sigstore) {
+	p.t.Helper()
+	root, err := os.ReadFile(sigstore.Root)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	mirror := signtest.NewTUF(p.t)
+	anchor := mirror.Put("trusted_root.json", root)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var doc map[string]any
+	if err := yaml.Unmarshal(raw, &doc); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, a := range doc["spec"].(map[string]any)["attestors"].([]any) {
+		a.(map[string]any)["cosign"].(map[string]any)["tuf"] = map[string]any{"mirror": mirror.URL, "root": map[string]any{"data": base64.StdEncoding.EncodeToString(anchor)}}
+	}
+	if raw, err = yaml.Marshal(doc); err != nil {
+		p.t.Fatal(err)
+	}
+	p.write(filepath.Base(path), raw)
+	valid(p.t, raw)
 }

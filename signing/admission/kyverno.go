@@ -156,6 +156,9 @@ func (w *writer) attestor(name string, s *trust.Signer, o Options) {
 		w.line("        key:")
 		w.block(10, "data", string(s.Key.Bytes))
 		w.line("        ctlog:\n          insecureIgnoreTlog: true\n          insecureIgnoreSCT: true")
+		if o.Legacy {
+			w.cannot("signer %s: statements in cosign's older format that no log holds; Kyverno 1.19 refuses these, and takes them as bundles", text(s.Name))
+		}
 		return
 	}
 	w.line("        keyless:\n          identities:\n            - issuer: %s", text(s.Issuer))
@@ -164,9 +167,23 @@ func (w *writer) attestor(name string, s *trust.Signer, o Options) {
 	} else {
 		w.line("              subject: %s", text(s.Identity.Text))
 	}
-	if w.policy.Root != nil {
-		w.line("        trustedRoot:\n          value: %s", text(string(w.policy.Root.Bytes)))
+	if w.policy.Root == nil {
+		return
 	}
+	w.line("        trustedRoot:\n          value: %s", text(string(w.policy.Root.Bytes)))
+	w.cannot("signer %s: anything without a TUF repository; Kyverno 1.19 asks the public Sigstore's although the trust root stands here, and a cluster that cannot reach it needs cosign.tuf.mirror", text(s.Name))
+	r, err := readRoot(w.policy.Root.Bytes)
+	if err != nil || len(r.TimestampAuthorities) == 0 {
+		return
+	}
+	// Only with an authority's certificates does it take times from time stamps, which entries of
+	// a Rekor v2 log need; the address is not asked.
+	url := "https://rekor.sigstore.dev"
+	if n := len(r.Tlogs); n > 0 {
+		url = r.Tlogs[n-1].BaseURL
+	}
+	w.line("        ctlog:\n          url: %s", text(url))
+	w.block(10, "tsaCertChain", string(chainOf(r.TimestampAuthorities[len(r.TimestampAuthorities)-1])))
 }
 
 // kyvernoContent are conditions on what a statement says.

@@ -80,14 +80,18 @@ func (w *writer) authorities(key string, list []authority) {
 	}
 	w.line("    %s:", key)
 	for _, a := range list {
-		var chain []byte
-		for _, c := range a.CertChain.Certificates {
-			chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.RawBytes})...)
-		}
 		w.line("      - subject:\n          organization: %s\n          commonName: %s", text(or(a.Subject.Organization, "unknown")), text(or(a.Subject.CommonName, "unknown")))
 		w.line("        uri: %s", text(or(a.URI, "https://unknown.invalid")))
-		w.line("        certChain: %s", base64.StdEncoding.EncodeToString(chain))
+		w.line("        certChain: %s", base64.StdEncoding.EncodeToString(chainOf(a)))
 	}
+}
+
+// chainOf are an authority's certificates in PEM form, its own first.
+func chainOf(a authority) (chain []byte) {
+	for _, c := range a.CertChain.Certificates {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.RawBytes})...)
+	}
+	return chain
 }
 
 func (w *writer) logs(key string, list []logOf) {
