@@ -50,6 +50,9 @@ func (c *Client) Collect(ctx context.Context, from Place, image v1.Descriptor) (
 				return nil, err
 			}
 			for _, j := range junk {
+				if errors.Is(j.Err, errMore) {
+					return nil, refuse("OCI-03", "%s: %s; a copy would lose the others", j.What, j.Why)
+				}
 				if j.Err != nil && !IsMissing(j.Err) && temporary(j.Err) {
 					return nil, fmt.Errorf("reading %s: %w", j.What, j.Err)
 				}

@@ -3,7 +3,9 @@ package push
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -16,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
@@ -120,6 +123,42 @@ func TestCopyMergesOlderTags(t *testing.T) {
 }
 
 // A mirror that loses something gets no tag.
+// What is beyond a bound is not lost silently: a list that is longer than is read is no copy.
+func TestCopyOfMoreThanIsReadFails(t *testing.T) {
+	from := newWorld(t)
+	image, _ := pushed(t, from)
+	d := v1.Descriptor{Digest: must(v1.NewHash(image.DigestStr()))}
+	for name, row := range map[string]struct {
+		entries int
+		next    bool
+	}{"a long list": {maxReferrers + 1, false}, "more pages than are read": {1, true}} {
+		t.Run(name, func(t *testing.T) {
+			pages := 0
+			from.before = func(rw http.ResponseWriter, r *http.Request) bool {
+				if !strings.Contains(r.URL.Path, "/referrers/") {
+					return false
+				}
+				var list []v1.Descriptor // two pages, each of which may be read
+				for i := range row.entries {
+					if row.next || i%2 == pages%2 {
+						list = append(list, v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: sum(fmt.Appendf(nil, "%d", i)), Size: 1})
+					}
+				}
+				if pages++; row.next || pages == 1 {
+					rw.Header().Set("Link", fmt.Sprintf("<%s?n=%d>; rel=\"next\"", r.URL.Path, pages))
+				}
+				rw.Header().Set("Content-Type", string(types.OCIImageIndex))
+				_, _ = rw.Write(must(json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: list})))
+				return true
+			}
+			c := client(t)
+			if _, err := c.Collect(background, c.At(image.Context()), d); err == nil || !strings.Contains(err.Error(), "a copy would lose the others") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 func TestCopyNoticesWhatIsLost(t *testing.T) {
 	for what, lose := range map[string]func(r *http.Request) bool{
 		"referrers": func(r *http.Request) bool {

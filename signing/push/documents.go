@@ -15,10 +15,10 @@ import (
 
 // What is bounded before it is parsed.
 const (
-	maxManifest  = 4 << 20 // distribution specification, "Pushing manifests"
-	maxEntries   = 1000    // of an index, and layers of a manifest
-	maxDepth     = 32      // of JSON
-	maxReferrers = 256
+	maxManifest  = 4 << 20    // distribution specification, "Pushing manifests"
+	maxEntries   = 1000       // of an index, and layers of a manifest
+	maxDepth     = 32         // of JSON
+	maxReferrers = maxEntries // as many as a fallback tag may list
 	maxPages     = 32
 )
 

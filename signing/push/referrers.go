@@ -21,6 +21,9 @@ type Junk struct {
 	Err  error // when it could not be read
 }
 
+// errMore is why something may exist that was not looked at.
+var errMore = errors.New("there is more than is looked at")
+
 // Referrers are the manifests that refer to an image: those of the registry's referrers API
 // and those of the fallback tag, each once. What either list says of them is not believed:
 // each is fetched by digest, and its own subject must be the image.
@@ -41,7 +44,7 @@ func (c *Client) Referrers(ctx context.Context, image name.Digest) ([]*Document,
 		}
 	}
 	if n := len(seen); n > maxReferrers {
-		junk = append(junk, Junk{image.DigestStr(), fmt.Sprintf("%d referrers are listed, only the first %d were looked at", n, maxReferrers), nil})
+		junk = append(junk, Junk{image.DigestStr(), fmt.Sprintf("%d referrers are listed, only the first %d were looked at", n, maxReferrers), errMore})
 	}
 	docs, more, err := c.each(ctx, image, todo)
 	return docs, append(junk, more...), err
@@ -84,7 +87,7 @@ func (c *Client) listed(ctx context.Context, e entry, image name.Digest) ([]v1.D
 	where := "/v2/" + e.repo.RepositoryStr() + "/referrers/" + image.DigestStr()
 	for n := 0; where != ""; n++ {
 		if n == maxPages {
-			junk = append(junk, Junk{"the list of referrers", fmt.Sprintf("it has more than %d pages", maxPages), nil})
+			junk = append(junk, Junk{"the list of referrers", fmt.Sprintf("it has more than %d pages", maxPages), errMore})
 			break
 		}
 		index, next, err := c.listPage(ctx, e, where)
