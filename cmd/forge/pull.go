@@ -159,7 +159,7 @@ func pullInto(ctx context.Context, t *terminal, c *push.Client, verified name.Di
 // onePlatform is the verified image itself, or the image of an index for a platform. Each
 // image of an index is verified with it.
 func onePlatform(ctx context.Context, from push.Source, d v1.Descriptor, platform string) (v1.Descriptor, error) {
-	doc, err := from.Document(ctx, d.Digest, "")
+	doc, err := from.Document(ctx, d.Digest, d.MediaType)
 	if err != nil || !doc.IsIndex() {
 		return d, err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 // OCI-08: a small archive whose one file says that it has holes would fill the disk.
@@ -62,6 +64,27 @@ func TestAKeyTwiceIsTwiceInEverySpelling(t *testing.T) {
 		raw := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+config+`,"subject":%[2]s,"%[3]s":%[2]s}`, sum, about, key)
 		if _, err := ReadDocument([]byte(raw), ""); err == nil || !strings.Contains(err.Error(), "stands twice") {
 			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+// podman save writes manifests without a media type, and a digest alone promises none: the content
+// says which it is. What is neither, or both, stays refused (OCI-02).
+func TestADocumentWithoutAMediaTypeIsWhatItsContentIs(t *testing.T) {
+	config := `"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:` + strings.Repeat("a", 64) + `","size":2}`
+	for raw, want := range map[string]types.MediaType{
+		`{"schemaVersion":2,` + config + `,"layers":[]}`:                 types.OCIManifestSchema1,
+		`{"schemaVersion":2,"manifests":[]}`:                             types.OCIImageIndex,
+		`{"schemaVersion":2}`:                                            "",
+		`{"schemaVersion":2,"manifests":[],` + config + `}`:              "",
+		`{"schemaVersion":2,"manifests":[],"layers":[]}`:                 "",
+		`{"schemaVersion":2,"layers":[]}`:                                "",
+		`{"schemaVersion":1,` + config + `,"layers":[]}`:                 "",
+		`{"schemaVersion":2,"mediaType":"x",` + config + `,"layers":[]}`: "",
+	} {
+		d, err := ReadDocument([]byte(raw), "")
+		if (err == nil) != (want != "") || err == nil && d.Descriptor.MediaType != want {
+			t.Errorf("%s is %+v, %v; should be %q", raw, d, err, want)
 		}
 	}
 }

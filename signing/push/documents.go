@@ -79,6 +79,11 @@ func ReadDocument(raw []byte, promised types.MediaType) (*Document, error) {
 	if kind == "" {
 		kind = promised
 	}
+	if kind == "" { // podman and skopeo write none into manifests, and a digest alone promises none
+		if kind = types.OCIManifestSchema1; m.Manifests != nil {
+			kind = types.OCIImageIndex
+		}
+	}
 	d := &Document{Descriptor: v1.Descriptor{MediaType: kind, Digest: digest, Size: int64(len(raw)), ArtifactType: m.ArtifactType}, Raw: raw,
 		Config: m.Config, Layers: m.Layers, Manifests: m.Manifests, Subject: m.Subject, ArtifactType: m.ArtifactType, Annotations: m.Annotations}
 	switch {
