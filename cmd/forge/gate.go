@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,15 +31,17 @@ func newGatekeeper(ctx context.Context, t *terminal, o buildOptions, file *recip
 		g.skip = "--no-scan was given"
 		return g, nil
 	}
-	relied := false
+	relied, strictest := false, time.Duration(0)
 	for _, im := range images {
 		if v := im.Vulnerabilities; v != nil {
-			relied = true
-			if o.database.maxAge == 0 || v.MaxDBAge > 0 && v.MaxDBAge < o.database.maxAge {
-				o.database.maxAge = v.MaxDBAge
+			age := cmp.Or(v.MaxDBAge, vuln.DefaultMaxAge)
+			if !relied || age < strictest {
+				strictest = age
 			}
+			relied = true
 		}
 	}
+	o.database.maxAge = cmp.Or(o.database.maxAge, strictest) // the flag comes first
 	source, err := databaseSource(o.database)
 	if err != nil {
 		return nil, err

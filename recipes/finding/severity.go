@@ -2,6 +2,7 @@ package finding
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -24,7 +25,7 @@ var severities = []string{"unknown", "negligible", "low", "medium", "high", "cri
 
 // Severities are the words of a limit, rising.
 func Severities() []string {
-	return []string{"negligible", "low", "medium", "high", "critical", "never"}
+	return slices.Clone(severities[Negligible:])
 }
 
 func (s Severity) String() string {
@@ -58,14 +59,8 @@ func ParseSeverity(s string) (Severity, error) {
 
 // ParseLimit reads the limit from which findings fail, exactly as Severities lists it.
 func ParseLimit(s string) (Severity, error) {
-	for _, name := range Severities() {
-		if s == name {
-			for i, x := range severities {
-				if x == s {
-					return Severity(i), nil
-				}
-			}
-		}
+	if i := slices.Index(severities, s); i > int(Unknown) {
+		return Severity(i), nil
 	}
 	return Unknown, fmt.Errorf("reading limit %q: not one of %s", s, strings.Join(Severities(), ", "))
 }

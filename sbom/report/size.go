@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -66,7 +67,7 @@ func (r *Report) sizes() sizes {
 	var blocks []block
 	sums := map[string]int64{}
 	for _, l := range r.Layers {
-		b := block{label: show(l.Name), bytes: or0(l.Unpacked, l.Size), group: group(l, "", strings.SplitN(l.Name, " ", 2)[0])}
+		b := block{label: show(l.Name), bytes: cmp.Or(l.Unpacked, l.Size), group: group(l, "", strings.SplitN(l.Name, " ", 2)[0])}
 		b.detail = fmt.Sprintf("layer %s: %s on disk, %s to download", b.label, size(b.bytes), size(l.Size))
 		rest := b.bytes
 		for _, p := range in[l.Name] {
@@ -101,13 +102,6 @@ func (r *Report) sizes() sizes {
 	s.Wide = &drawing{1040, 460, false, label, treemap(blocks, 1040, 460)}
 	s.Narrow = &drawing{400, 560, true, label, treemap(blocks, 400, 560)}
 	return s
-}
-
-func or0(a, b int64) int64 {
-	if a != 0 {
-		return a
-	}
-	return b
 }
 
 // layerTable is folded where it is long: the picture tells the most of it.

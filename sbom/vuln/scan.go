@@ -67,15 +67,13 @@ func (db *Database) Scan(ctx context.Context, p *Packages) (*Result, error) {
 		}
 		f.Suppressed = suppressed(x)
 		if !slices.ContainsFunc(r.Findings, func(o finding.Finding) bool {
-			return o.ID == f.ID && o.PURL == f.PURL && same(o.Locations, f.Locations)
+			return o.ID == f.ID && o.PURL == f.PURL && slices.Equal(o.Locations, f.Locations)
 		}) {
 			r.Findings = append(r.Findings, f)
 		}
 	}
 	return r, nil
 }
-
-func same(a, b []finding.Location) bool { return slices.Equal(a, b) }
 
 // suppressed says by which of its own rules Grype leaves a match out.
 func suppressed(x match.IgnoredMatch) string {
