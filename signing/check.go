@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -53,20 +54,13 @@ func (c Check) String() string {
 	s := fmt.Sprintf("%-7s %-10s", c.Status, c.ID)
 	switch {
 	case c.Status == Failed:
-		s += fmt.Sprintf(" expected %s, found %s", orNothing(c.Expected), orNothing(c.Found))
+		s += fmt.Sprintf(" expected %s, found %s", cmp.Or(c.Expected, "nothing"), cmp.Or(c.Found, "nothing"))
 	case c.Status == Skipped:
 		s += " " + c.Why
 	default:
 		s += " " + c.Found
 	}
 	return strings.TrimRight(s, " ")
-}
-
-func orNothing(s string) string {
-	if s == "" {
-		return "nothing"
-	}
-	return s
 }
 
 // Rejected is a candidate that does not count, and the first check that it failed.
@@ -109,7 +103,7 @@ func (e *NotVerifiedError) ID() string {
 func (e *NotVerifiedError) Error() string {
 	for _, c := range e.Checks {
 		if c.Status == Failed {
-			return fmt.Sprintf("%s is not verified: %s: expected %s, found %s", e.Image, c.ID, orNothing(c.Expected), orNothing(c.Found))
+			return fmt.Sprintf("%s is not verified: %s: expected %s, found %s", e.Image, c.ID, cmp.Or(c.Expected, "nothing"), cmp.Or(c.Found, "nothing"))
 		}
 	}
 	return e.Image + " is not verified"

@@ -2,6 +2,7 @@ package signing
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func (j *judge) file(f *finding, raw []byte, file File) (st *Statement) {
 		return nil
 	}
 	if file.Type != "" && st.Type != file.Type {
-		f.fail(CheckStatement, file.Type, or(st.Type, "a signature over bytes"))
+		f.fail(CheckStatement, file.Type, cmp.Or(st.Type, "a signature over bytes"))
 		return nil
 	}
 	if e.cert != nil {
@@ -84,7 +85,7 @@ func (j *judge) file(f *finding, raw []byte, file File) (st *Statement) {
 		return nil
 	}
 	f.row(CheckSignature, "holds for the bytes")
-	f.row(CheckStatement, or(st.Type, "a signature over the file's bytes"))
+	f.row(CheckStatement, cmp.Or(st.Type, "a signature over the file's bytes"))
 	return st
 }
 
@@ -129,11 +130,4 @@ func openFile(raw []byte, file File) (*entity, error) {
 		return nil, errors.New("internal error: the file's bytes are not the digest's")
 	}
 	return e, e.bundled(&b)
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -80,7 +80,6 @@ type Statement struct {
 	Evidence  string          `json:"evidence"`       // digest of the bundle or signature
 	Predicate json.RawMessage `json:"-"`              // verified bytes; empty for most signatures
 	Payload   []byte          `json:"-"`              // the whole document that was signed
-	required  bool            // whether the policy asks for it
 }
 
 // Signature says who signed.

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -80,8 +81,8 @@ func (w *writer) authorities(key string, list []authority) {
 	}
 	w.line("    %s:", key)
 	for _, a := range list {
-		w.line("      - subject:\n          organization: %s\n          commonName: %s", text(or(a.Subject.Organization, "unknown")), text(or(a.Subject.CommonName, "unknown")))
-		w.line("        uri: %s", text(or(a.URI, "https://unknown.invalid")))
+		w.line("      - subject:\n          organization: %s\n          commonName: %s", text(cmp.Or(a.Subject.Organization, "unknown")), text(cmp.Or(a.Subject.CommonName, "unknown")))
+		w.line("        uri: %s", text(cmp.Or(a.URI, "https://unknown.invalid")))
 		w.line("        certChain: %s", base64.StdEncoding.EncodeToString(chainOf(a)))
 	}
 }
@@ -107,11 +108,4 @@ func (w *writer) logs(key string, list []logOf) {
 		w.line("      - baseURL: %s\n        hashAlgorithm: %s", text(l.BaseURL), hash)
 		w.line("        publicKey: %s", base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: l.PublicKey.RawBytes})))
 	}
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -169,7 +170,7 @@ func (j *judgement) signers() {
 		if k < len(names) {
 			by = fmt.Sprintf("%d signer(s), who may be %s", k, by)
 		}
-		j.failed("signature", nil, who, "%s", or(by, "none that counts"))
+		j.failed("signature", nil, who, "%s", cmp.Or(by, "none that counts"))
 		return
 	}
 	j.done("signature", last, "by %s", by)

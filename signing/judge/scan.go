@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -177,7 +178,7 @@ func (j *judgement) rescan() {
 	d := j.Rescan
 	switch {
 	case d.NotScanned != "" || d.Database == nil:
-		j.failed("scan", nil, "a scan made now", "none: %s", or(d.NotScanned, "no database is named"))
+		j.failed("scan", nil, "a scan made now", "none: %s", cmp.Or(d.NotScanned, "no database is named"))
 		return
 	case d.Digest != "" && d.Digest != j.Digest:
 		j.failed("scan", nil, "a scan of "+j.Digest, "one of %s", d.Digest)
@@ -187,7 +188,7 @@ func (j *judgement) rescan() {
 		return
 	}
 	excused := j.excusedBefore()
-	s := &search{finished: d.Judged, built: d.Database.Built, database: or(d.Database.Digest, d.Database.Schema)}
+	s := &search{finished: d.Judged, built: d.Database.Built, database: cmp.Or(d.Database.Digest, d.Database.Schema)}
 	for _, f := range d.Findings {
 		h := hit{id: f.ID, pkg: f.Package, severity: f.Severity, exploited: f.Exploited, none: f.Suppressed != ""}
 		h.waived = slices.ContainsFunc(excused, func(e hit) bool { return e.id == h.id && e.pkg == h.pkg && e.pkg != "" })
@@ -262,7 +263,7 @@ func (s *search) readDatabase(scanner object) error {
 	if err != nil {
 		return fmt.Errorf("scanner.db.%w", err)
 	}
-	s.database = or(version, uri)
+	s.database = cmp.Or(version, uri)
 	if s.built, err = db.moment("lastUpdate"); err != nil {
 		return fmt.Errorf("scanner.db.%w", err)
 	}
@@ -322,7 +323,7 @@ func (h *hit) note(n object) error {
 	if err != nil {
 		return err
 	}
-	h.pkg = or(h.pkg, name)
+	h.pkg = cmp.Or(h.pkg, name)
 	none, err := n.optional("suppressed")
 	if err != nil {
 		return err
@@ -433,13 +434,6 @@ func readScanner(scanner object) ([]hit, error) {
 }
 
 func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
 
 // ScanIsFresh says whether a signed scan does as to its age and form, so that none need be
 // made anew.
