@@ -129,39 +129,21 @@ func (f *Fetcher) authorize(r *http.Request) {
 	}
 }
 
-var errStall = fmt.Errorf("the server has stopped sending, or sends less than %d bytes in a minute", least)
-
-// least is how much a server sends in the time of a stall: who sends a byte now and then
-// would otherwise hold a download for years.
-const least = 64 << 10
+var errStall = fmt.Errorf("the server has stopped sending, or sends less than %d bytes in a minute", registry.Least)
 
 // answer is a response whose body cannot stall for ever.
 type answer struct {
 	*http.Response
 	url   *url.URL // after redirects
-	watch *time.Timer
-	stop  context.CancelCauseFunc
-	ctx   context.Context
-	stall time.Duration
-	fresh int // bytes since the watch was set
+	watch *registry.Watch
+	body  io.Reader
 }
 
-func (a *answer) Read(b []byte) (int, error) {
-	n, err := a.Body.Read(b)
-	if a.fresh += n; a.fresh >= least {
-		a.fresh = 0
-		a.watch.Reset(a.stall)
-	}
-	if err != nil && err != io.EOF && context.Cause(a.ctx) == errStall {
-		err = errStall
-	}
-	return n, err
-}
+func (a *answer) Read(b []byte) (int, error) { return a.body.Read(b) }
 
 func (a *answer) Close() error {
-	a.watch.Stop()
 	err := a.Body.Close()
-	a.stop(nil)
+	a.watch.End()
 	return err
 }
 
@@ -178,14 +160,10 @@ func (f *Fetcher) send(ctx context.Context, u, from *url.URL, header http.Header
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	watch := time.AfterFunc(f.stall, func() { stop(errStall) })
+	w := registry.NewWatch(ctx, f.stall, errStall)
 	give := func(err error) (*answer, error) {
-		if context.Cause(ctx) == errStall {
-			err = errStall
-		}
-		watch.Stop()
-		stop(nil)
+		err = w.Reason(err)
+		w.End()
 		return nil, err
 	}
 	start := u
@@ -193,7 +171,7 @@ func (f *Fetcher) send(ctx context.Context, u, from *url.URL, header http.Header
 		if err := allowed(u, from, plain); err != nil {
 			return give(err)
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+		req, err := http.NewRequestWithContext(w.Context(), http.MethodGet, u.String(), nil)
 		if err != nil {
 			return give(fmt.Errorf("asking %s: %w", show(u), bare(err)))
 		}
@@ -205,13 +183,13 @@ func (f *Fetcher) send(ctx context.Context, u, from *url.URL, header http.Header
 		f.authorize(req)
 		resp, err := client.RoundTrip(req)
 		if err != nil {
-			_, err = give(bare(err))
+			_, err = give(err)
 			return nil, fmt.Errorf("asking %s: %w", show(u), err)
 		}
-		watch.Reset(f.stall)
+		w.Answered()
 		location := resp.Header.Get("Location")
 		if !redirects(resp.StatusCode) || location == "" {
-			return &answer{resp, u, watch, stop, ctx, f.stall, 0}, nil
+			return &answer{resp, u, w, w.Reader(resp.Body)}, nil
 		}
 		_ = resp.Body.Close() // nothing of it is used
 		if hop == maxRedirects {

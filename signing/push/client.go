@@ -120,18 +120,21 @@ func (c *Client) do(ctx context.Context, e entry, method, where string, header h
 	if err != nil {
 		return nil, refuse("OCI-03", "%s leads to something that is no address", e.repo.RegistryStr())
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	a := &answer{watch: time.AfterFunc(c.stall, func() { stop(errStall) }), stop: stop, ctx: ctx, stall: c.stall}
+	w := registry.NewWatch(ctx, c.stall, errStall)
+	give := func(err error) (*answer, error) {
+		w.End()
+		return nil, err
+	}
 	for hop := 0; ; hop++ {
 		if err := allowed(home, u); err != nil {
-			return nil, errors.Join(err, a.give())
+			return give(err)
 		}
-		req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+		req, err := http.NewRequestWithContext(w.Context(), method, u.String(), nil)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("asking %s: no address", registry.Show(u)), a.give())
+			return give(fmt.Errorf("asking %s: no address", registry.Show(u)))
 		}
 		if b != nil {
-			req.Body, req.ContentLength = io.NopCloser(&alive{b.r, a}), b.length
+			req.Body, req.ContentLength = io.NopCloser(w.Reader(b.r)), b.length
 			if b.length == 0 {
 				req.Body = http.NoBody
 			}
@@ -145,21 +148,19 @@ func (c *Client) do(ctx context.Context, e entry, method, where string, header h
 		}
 		resp, err := c.t.RoundTrip(req)
 		if err != nil {
-			err = a.reason(err)
-			return nil, errors.Join(&lostError{registry.Show(u), err}, a.give())
+			return give(&lostError{registry.Show(u), w.Reason(err)})
 		}
-		a.watch.Reset(c.stall)
-		a.Response, a.url = resp, u
+		w.Answered()
 		location := resp.Header.Get("Location")
 		if !redirects(resp.StatusCode) || location == "" || (method != http.MethodGet && method != http.MethodHead) {
-			return a, nil
+			return &answer{resp, u, w, w.Reader(resp.Body)}, nil
 		}
 		_ = resp.Body.Close() // nothing of it is used
 		if hop == maxRedirects {
-			return nil, errors.Join(refuse("OCI-03", "%s: more than %d redirects", e.repo.RegistryStr(), maxRedirects), a.give())
+			return give(refuse("OCI-03", "%s: more than %d redirects", e.repo.RegistryStr(), maxRedirects))
 		}
 		if u, err = u.Parse(location); err != nil {
-			return nil, errors.Join(refuse("OCI-03", "%s redirects to something that is no address", e.repo.RegistryStr()), a.give())
+			return give(refuse("OCI-03", "%s redirects to something that is no address", e.repo.RegistryStr()))
 		}
 	}
 }
@@ -188,60 +189,22 @@ func allowed(home, u *url.URL) error {
 	return nil
 }
 
-var errStall = errors.New("the registry has stopped answering")
+var errStall = fmt.Errorf("the registry has stopped answering, or moves less than %d bytes in a minute", registry.Least)
 
 // answer is a response whose body cannot stall for ever.
 type answer struct {
 	*http.Response
 	url   *url.URL // after redirects
-	watch *time.Timer
-	stop  context.CancelCauseFunc
-	ctx   context.Context
-	stall time.Duration
+	watch *registry.Watch
+	body  io.Reader
 }
 
-func (a *answer) give() error {
-	a.watch.Stop()
-	a.stop(nil)
-	return nil
-}
-
-func (a *answer) reason(err error) error {
-	var ue *url.Error
-	for errors.As(err, &ue) {
-		err = ue.Err
-	}
-	if cause := context.Cause(a.ctx); cause == errStall { // it is that very value
-		return errStall
-	}
-	return err
-}
-
-func (a *answer) Read(b []byte) (int, error) {
-	n, err := a.Body.Read(b)
-	if n > 0 {
-		a.watch.Reset(a.stall)
-	}
-	if err != nil && err != io.EOF {
-		err = a.reason(err)
-	}
-	return n, err
-}
+func (a *answer) Read(b []byte) (int, error) { return a.body.Read(b) }
 
 func (a *answer) Close() error {
 	err := a.Body.Close()
-	return errors.Join(err, a.give())
-}
-
-// alive tells the watch that bytes are being sent.
-type alive struct {
-	r io.Reader
-	a *answer
-}
-
-func (l *alive) Read(b []byte) (int, error) {
-	l.a.watch.Reset(l.a.stall)
-	return l.r.Read(b)
+	a.watch.End()
+	return err
 }
 
 // Error is a refusal of what a registry or a layout says (hostile-input, OCI).

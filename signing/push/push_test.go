@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -255,6 +257,42 @@ func TestPushTriesAgainWhatMayBeTemporary(t *testing.T) {
 	src, d := open(t, dir)
 	if _, err := client(t).Push(background, src, d, w.repo(t, "team/image"), nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// A28: a registry that sends a byte now and then would hold a pull for years.
+func TestATricklingBlobEnds(t *testing.T) {
+	w := newWorld(t)
+	dir, im := image(t, 200_000, 1)
+	src, d := open(t, dir)
+	repo := w.repo(t, "team/image")
+	if _, err := client(t).Push(background, src, d, repo, nil); err != nil {
+		t.Fatal(err)
+	}
+	size := must(must(im.Layers())[0].Size())
+	w.before = func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/blobs/") {
+			return false
+		}
+		rw.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+		for r.Context().Err() == nil {
+			if _, err := rw.Write([]byte{0}); err != nil {
+				break
+			}
+			_ = http.NewResponseController(rw).Flush()
+			time.Sleep(2 * time.Millisecond)
+		}
+		return true
+	}
+	c := client(t)
+	c.stall, c.tries = time.Second, 1
+	r, err := c.At(repo).Blob(background, v1.Descriptor{Digest: must(must(im.Layers())[0].Digest()), Size: size})
+	if err == nil {
+		_, err = io.Copy(io.Discard, r)
+		_ = r.Close()
+	}
+	if !errors.Is(err, errStall) {
+		t.Errorf("%v", err)
 	}
 }
 

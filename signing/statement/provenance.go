@@ -134,7 +134,11 @@ func materials(b Build) []resource {
 	if l.Base != nil {
 		notes := map[string]string{"base": b.Base}
 		b.Below.note(notes)
-		out = append(out, resource{Name: "base", URI: "docker://" + strings.TrimPrefix(l.Base.Reference, "docker://"), Digest: sha(l.Base.Manifest), Annotations: notes})
+		uri := l.Base.Reference // of a layout: oci:DIR@sha256:…
+		if !strings.HasPrefix(uri, "oci:") {
+			uri = "docker://" + uri
+		}
+		out = append(out, resource{Name: "base", URI: uri, Digest: sha(l.Base.Manifest), Annotations: notes})
 	}
 	var rest []resource
 	if l.Debian != nil {
