@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,7 +55,7 @@ func (j *judgement) history(s *Statement) {
 		j.failed("provenance", s, "a provenance as its type says", "%v", err)
 		return
 	}
-	j.done("provenance", s, "built by %s", strictjson.Clip(h.builder))
+	j.done("provenance", s, "built by %s", cmp.Or(strictjson.Clip(h.builder), "a builder without a name"))
 	j.builder(s, h)
 	j.material(s, "recipe", want.Recipes, h.recipes)
 	j.material(s, "lock", want.Locks, h.locks)
@@ -80,7 +82,7 @@ func (j *judgement) builder(s *Statement, h *history) {
 	}
 	var wanted []string
 	for _, m := range j.Rule.Provenance.Builders {
-		if slices.ContainsFunc(names, m.Fits) {
+		if slices.ContainsFunc(names, func(n string) bool { return n != "" && m.Fits(n) }) {
 			j.done("builder", s, "%s", strictjson.Clip(h.builder))
 			return
 		}
@@ -90,7 +92,7 @@ func (j *judgement) builder(s *Statement, h *history) {
 		j.row(Check{ID: "builder", Status: Skipped, Why: "the rule names no builder"}, s)
 		return
 	}
-	j.failed("builder", s, strings.Join(wanted, " or "), "%s", strictjson.Clip(h.builder))
+	j.failed("builder", s, strings.Join(wanted, " or "), "%s", cmp.Or(strictjson.Clip(h.builder), "one without a name"))
 }
 
 // material judges the one digest that a build had of a kind.
@@ -173,7 +175,11 @@ func readProvenance(raw []byte) (*history, error) {
 		return nil, err
 	}
 	h := &history{}
-	if h.builder, err = builder.text("id"); err != nil {
+	// BuildKit leaves its name empty unless it was given one; no rule's builder fits that.
+	if _, ok := builder["id"]; !ok {
+		return nil, errors.New("runDetails.builder.id is missing")
+	}
+	if h.builder, err = builder.optional("id"); err != nil {
 		return nil, fmt.Errorf("runDetails.builder.%w", err)
 	}
 	if err := h.facts(definition); err != nil {
