@@ -436,6 +436,12 @@ func TestADaemonThatIsKilledOrStopsInMidSolve(t *testing.T) {
 	old := silence
 	silence = 3 * time.Second
 	defer func() { silence = old }()
+	temporary, err := os.MkdirTemp("", "forge-t-") // short, for sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(temporary) })
+	t.Setenv("TMPDIR", temporary)
 	for _, mode := range []string{"embedded", "remote", "stopped"} {
 		b, im, li := scratch(t)
 		hang(t, b, im)
@@ -493,8 +499,13 @@ func TestADaemonThatIsKilledOrStopsInMidSolve(t *testing.T) {
 		case <-time.After(40 * time.Second):
 			t.Fatalf("%s: forge still waits for a daemon that is dead", mode)
 		}
+		if left, err := filepath.Glob(filepath.Join(temporary, "forge-[0-9]*")); err != nil || len(left) > 0 {
+			t.Errorf("%s: left in the temporary folder: %v %v", mode, left, err)
+		}
+		if left, err := filepath.Glob(filepath.Join(b.Store.Dir(), "partial", "*")); err != nil || len(left) > 0 {
+			t.Errorf("%s: left in the store: %v %v", mode, left, err)
+		}
 	}
-
 }
 
 // waiter tells when a text was written.
