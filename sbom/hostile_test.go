@@ -219,3 +219,22 @@ func TestTextOfAnyFormIsPlain(t *testing.T) {
 		}
 	}
 }
+
+// SBM-01: the message names a file and its layer.
+func TestACrowdIsNamed(t *testing.T) {
+	all := files{}
+	for i := range maxPackages + 1 {
+		all[fmt.Sprintf("app/%06d.pt", i)] = ""
+	}
+	im := imageOf(debian(), all)
+	_, err := newTree(im)
+	var own *Error
+	if !errors.As(err, &own) || own.ID != "SBM-01" || own.Layer != im.Layers[1].DiffID || !strings.Contains(own.Error(), own.Path) || own.Path == "" {
+		t.Errorf("error %v", err)
+	}
+	delete(all, "app/000000.pt")
+	delete(all, "app/000001.pt") // the package of debian() is one
+	if _, err := newTree(imageOf(debian(), all)); err != nil {
+		t.Errorf("%d are too many: %v", maxPackages, err)
+	}
+}

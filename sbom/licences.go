@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -122,12 +123,15 @@ func (l *licensing) licenceFile(dir, name string) ([]byte, file.Location, error)
 	return nil, file.Location{}, nil
 }
 
+// gnu are licences whose text does not say whether a later version may be chosen.
+var gnu = regexp.MustCompile(`^(?:A|L)?GPL-[\d.]+-(?:only|or-later)$|^GFDL-`)
+
 // concluded finds the licences that a text is.
 func (l *licensing) concluded(text string) []licence.Licence {
 	var out []licence.Licence
 	reader := file.NewLocationReadCloser(file.Location{}, io.NopCloser(strings.NewReader(text)))
 	for _, x := range pkg.NewLicensesFromReadCloserWithContext(l.ctx, reader) {
-		if e, ok := licence.Expression(x.Value); ok {
+		if e, ok := licence.Expression(x.Value); ok && !gnu.MatchString(e.Expression) {
 			out = append(out, e)
 		}
 	}
@@ -144,7 +148,11 @@ func (l *licensing) others(found []pkg.License) ([]pkg.License, error) {
 		if !ok {
 			e, ok = licence.Words(x.Value)
 		}
-		if words, isSum := strings.CutPrefix(x.Value, "sha256:"); !ok && isSum {
+		words, isSum := strings.CutPrefix(x.Value, "sha256:")
+		if x.Type == license.Concluded && gnu.MatchString(e.Expression) {
+			ok, isSum = false, true // its text does not tell
+		}
+		if !ok && isSum {
 			text, err := l.t.read(at.RealPath, maxLicence)
 			if err != nil {
 				return nil, err

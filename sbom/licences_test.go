@@ -6,7 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/anchore/syft/syft/license"
+	"github.com/anchore/syft/syft/pkg"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/forge-build/forge/sbom/licence"
 )
 
 // mit is enough of the licence for its text to be recognised.
@@ -152,5 +156,20 @@ func TestWhatSharesACopyrightFileIsNotBundled(t *testing.T) {
 	}
 	if seen != 1 {
 		t.Error("the copyright file is not found through the link: the test tests nothing")
+	}
+}
+
+// The text of a GNU licence is the same whether or not a later version may be chosen.
+func TestGNULicencesAreNotConcludedFromTheirText(t *testing.T) {
+	for id, want := range map[string]bool{"GPL-2.0-only": true, "LGPL-3.0-only": true, "AGPL-3.0-or-later": true, "GFDL-1.3-only": true, "MIT": false, "GPL-3.0-only WITH GCC-exception-3.1": false} {
+		if gnu.MatchString(id) != want {
+			t.Errorf("%s: %v", id, !want)
+		}
+	}
+	l := &licensing{t: &tree{im: &Image{}, nodes: map[string]*node{}}, refs: map[string]licence.Ref{}}
+	got, err := l.others([]pkg.License{{Value: "GPL-2.0-only", SPDXExpression: "GPL-2.0-only", Type: license.Concluded, Contents: "GNU GENERAL PUBLIC LICENSE"}, {Value: "MIT", SPDXExpression: "MIT", Type: license.Concluded},
+		{Value: "GPL-2.0-only", SPDXExpression: "GPL-2.0-only", Type: license.Declared}})
+	if err != nil || len(got) != 3 || !strings.HasPrefix(got[0].SPDXExpression, "LicenseRef-") || l.refs[got[0].SPDXExpression].Text != "GNU GENERAL PUBLIC LICENSE" || got[1].SPDXExpression != "MIT" || got[2].SPDXExpression != "GPL-2.0-only" {
+		t.Errorf("%+v %v", got, err)
 	}
 }

@@ -70,35 +70,48 @@ func newTree(im *Image) (*tree, error) {
 // each takes some 10 KB of memory. A large image has a thousand.
 const maxPackages = 20_000
 
-// crowded refuses an image with more.
+// crowded refuses an image with more, and names the first that is too many.
 func (t *tree) crowded() error {
-	n := 0
-	for _, name := range []string{"METADATA", "PKG-INFO", "package.json", "MANIFEST.MF", "DESCRIPTION"} {
-		n += len(t.names.paths[name])
-	}
-	for _, p := range between(t.paths, "/var/lib/dpkg/status.d/") {
-		if !strings.HasSuffix(p, ".md5sums") {
-			n++
-		}
-	}
+	count, first := 0, ""
 	folders := map[string]bool{}
-	for p, x := range t.nodes {
-		if x.dir() || x.link() {
+	for _, p := range t.paths {
+		if !t.describes(p, folders) {
 			continue
 		}
-		if isModel(p) || isBundled(p) {
-			n++
-		} else if strings.HasSuffix(path.Dir(p), ".dist-info") && distInfo.MatchString(p) {
-			folders[path.Dir(p)] = true
+		if count++; count == maxPackages+1 {
+			first = p
 		}
 	}
-	for _, p := range t.names.paths["METADATA"] {
-		delete(folders, path.Dir(p)) // counted above
+	if first == "" {
+		return nil
 	}
-	if n += len(folders); n > maxPackages {
-		return &Error{ID: "SBM-01", Reason: fmt.Sprintf("%d descriptions of packages, models and libraries; at most %d are listed", n, maxPackages)}
+	return &Error{ID: "SBM-01", Layer: t.im.Layers[t.nodes[first].layer].DiffID, Path: first,
+		Reason: fmt.Sprintf("%d descriptions of packages, models and libraries; at most %d are listed", count, maxPackages)}
+}
+
+// describes says whether a file makes a package of the list; folders are the dist-info ones without
+// METADATA that were seen.
+func (t *tree) describes(p string, folders map[string]bool) bool {
+	dir, base := path.Split(p)
+	switch base {
+	case "METADATA", "PKG-INFO", "package.json", "MANIFEST.MF", "DESCRIPTION":
+		return true
 	}
-	return nil
+	if dir == "/var/lib/dpkg/status.d/" {
+		return !strings.HasSuffix(base, ".md5sums")
+	}
+	n := t.nodes[p]
+	if n.dir() || n.link() {
+		return false
+	}
+	if isModel(p) || isBundled(p) {
+		return true
+	}
+	if strings.HasSuffix(dir, ".dist-info/") && !folders[dir] && t.nodes[dir+"METADATA"] == nil && distInfo.MatchString(p) {
+		folders[dir] = true
+		return true
+	}
+	return false
 }
 
 // apply puts a layer on top. What it removes is what lower layers have; its own files stay.
