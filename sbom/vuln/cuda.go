@@ -60,5 +60,23 @@ func withCUDA(list []pkg.Package) (all []pkg.Package, added map[pkg.ID]pkg.Packa
 			all = append(all, c[0])
 		}
 	}
-	return all, added, nil
+	var once []pkg.Package
+	for _, p := range all {
+		if !repeats(p, all, added) {
+			once = append(once, p)
+		}
+	}
+	return once, added, nil
+}
+
+// repeats tells whether a package is a library inside a wheel that stands in the list by the
+// same name of NVD's and in the same version: what is found in it is found once.
+func repeats(p pkg.Package, all []pkg.Package, added map[pkg.ID]pkg.Package) bool {
+	if _, ok := added[p.ID]; ok || len(p.CPEs) != 1 || p.CPEs[0].Attributes.Vendor != "nvidia" {
+		return false
+	}
+	return slices.ContainsFunc(all, func(o pkg.Package) bool {
+		_, ok := added[o.ID]
+		return ok && o.CPEs[0].Attributes.Product == p.CPEs[0].Attributes.Product && o.Version == p.Version
+	})
 }

@@ -33,7 +33,7 @@ func (db *Database) Scan(ctx context.Context, p *Packages) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Packages: len(list) - len(added)}
+	r := &Result{Packages: len(p.list)}
 	if r.Unjudged, r.Findings, err = db.blind(list, len(added) > 0); err != nil {
 		return nil, err
 	}

@@ -189,6 +189,32 @@ func TestVulnerableVersionsAreFoundAndFixedOnesAreNot(t *testing.T) {
 	}
 }
 
+// A library and the wheel that brings it are one thing: one finding, one waiver.
+func TestALibraryInsideAWheelIsFoundOnce(t *testing.T) {
+	db := open(t, source(t, database(t, nil)))
+	library := func(version string) component {
+		return component{"library", "libcudnn", version, "pkg:generic/libcudnn@" + version, "cpe:2.3:a:nvidia:cudnn:" + version + ":*:*:*:*:*:*:*"}
+	}
+	for name, row := range map[string]struct {
+		packages []component
+		want     []string
+	}{
+		"with its wheel":     {[]component{python("nvidia-cudnn-cu12", "9.1.0.70"), library("9.1.0.70")}, []string{"nvidia-cudnn-cu12"}},
+		"of another version": {[]component{python("nvidia-cudnn-cu12", "9.1.0.70"), library("9.0.0.1")}, []string{"libcudnn", "nvidia-cudnn-cu12"}},
+		"by itself":          {[]component{library("9.1.0.70")}, []string{"libcudnn"}},
+	} {
+		r := scan(t, db, row.packages...)
+		var got []string
+		for _, f := range r.Findings {
+			got = append(got, f.Package)
+		}
+		slices.Sort(got)
+		if d := cmp.Diff(row.want, got); d != "" || r.Packages != len(row.packages) {
+			t.Errorf("%s: %d packages, %s", name, r.Packages, d)
+		}
+	}
+}
+
 func TestAFindingSaysWhatTheDatabaseKnows(t *testing.T) {
 	db := open(t, source(t, database(t, nil)))
 	r := scan(t, db, system("12"), python("torch", "2.5.1+cu124"), python("acme-kernels", "1.0"), python("acme-data", "1.0"), python("nvidia-cuda-runtime-cu12", "12.8.90"),
