@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,7 +21,12 @@ func TestAnImageInARegistryIsScannedAndCompared(t *testing.T) {
 	if s := runs(t, "scan", "--db", db, old); s.code != 3 || !strings.Contains(s.out, "CVE-2025-32434") {
 		t.Errorf("exit %d: %s%s", s.code, s.out, s.err)
 	}
-	expects(t, 0, "nothing found in 1 packages", "scan", "--db", db, now)
+	t.Setenv("GITHUB_STEP_SUMMARY", "")
+	t.Chdir(t.TempDir())
+	expects(t, 0, "nothing found in 1 packages", "scan", "--db", db, "--summary", "github", now)
+	if text, err := os.ReadFile("train.summary.md"); err != nil || !strings.Contains(string(text), ":white_check_mark: none found") {
+		t.Errorf("%v: %s", err, text)
+	}
 	layout, sbom := filepath.Join(t.TempDir(), "new"), filepath.Join(t.TempDir(), "bom.json")
 	expects(t, 0, "", "copy", now, "oci:"+layout)
 	expects(t, 0, "", "sbom", "--format", "cyclonedx-json", "--output", sbom, old)
