@@ -252,7 +252,10 @@ func besideScanned(image string) siblings {
 	if s, err := readSpot(image); err == nil && s.remote() && !isLayout(image) {
 		return siblings(path.Base(s.repo.RepositoryStr()))
 	}
-	return besideLayout(strings.TrimSuffix(strings.TrimPrefix(image, "oci-archive:"), ".json"))
+	for _, kind := range []string{"oci-archive:", "docker-archive:"} {
+		image = strings.TrimPrefix(image, kind)
+	}
+	return besideLayout(strings.TrimSuffix(image, ".json"))
 }
 
 // lookUp looks packages up, and says what is to be made of it.
