@@ -121,6 +121,9 @@ func TestTheLayoutIsAValidImage(t *testing.T) {
 	if len(l.Config.History) != len(l.Manifest.Layers) || l.Config.History[2].CreatedBy != "forge: copy app to /app" {
 		t.Errorf("history is %+v", l.Config.History)
 	}
+	if want := []Copied{{"app/data.txt", "/app/data.txt", sumOf([]byte("data\n"))}, {"app/run.sh", "/app/run.sh", sumOf([]byte("#!/bin/sh\n"))}}; !slices.Equal(r.Copied, want) {
+		t.Errorf("copied were %+v", r.Copied)
+	}
 }
 
 func TestACopyOfTheWholeFolderLeavesTheOutputOut(t *testing.T) {
