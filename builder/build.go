@@ -179,7 +179,7 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 		}
 		layers = append(layers, x)
 	}
-	r, err := b.layout(p, layers)
+	r, err := b.layout(ctx, p, layers)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +266,7 @@ func (b *Builder) put(v any, mediaType types.MediaType) (v1.Descriptor, error) {
 }
 
 // layout writes the OCI layout beside its place and renames it.
-func (b *Builder) layout(p *Plan, layers []lock.Layer) (*Result, error) {
+func (b *Builder) layout(ctx context.Context, p *Plan, layers []lock.Layer) (*Result, error) {
 	im, err := b.assemble(p.Config, layers, b.codec(p))
 	if err != nil {
 		return nil, err
@@ -274,6 +274,14 @@ func (b *Builder) layout(p *Plan, layers []lock.Layer) (*Result, error) {
 	dir := filepath.Join(b.Output, p.Image.Name)
 	if err := os.MkdirAll(b.Output, 0o755); err != nil {
 		return nil, fmt.Errorf("writing the image: %w", err)
+	}
+	done, locked, err := alone(ctx, b.Output)
+	if err != nil {
+		return nil, fmt.Errorf("writing the image: %w", err)
+	}
+	defer done()
+	if locked {
+		sweep(b.Output)
 	}
 	tmp, err := os.MkdirTemp(b.Output, "."+p.Image.Name+".*")
 	if err != nil {

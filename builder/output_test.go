@@ -1,9 +1,12 @@
 package builder
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -47,4 +50,50 @@ func TestOnlyAnImageIsReplaced(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What killed forges have left beside images goes with the next build, and nothing else does.
+func TestLeftoversOfKilledForgesAreRemoved(t *testing.T) {
+	b, im, li := scratch(t)
+	want := build(t, b, im, li)
+	for _, name := range []string{".scratch.123/blobs/sha256/x", ".scratch.123/index.json", ".other.7.old/oci-layout", ".scratch.9/thesis.txt", ".git/blobs/x", "mine/blobs/x"} {
+		write(t, filepath.Join(b.Output, name), "x", 0o600)
+	}
+	if got := build(t, b, im, li); got.Digest != want.Digest {
+		t.Errorf("%s, then %s", want.Digest, got.Digest)
+	}
+	var left []string
+	entries, err := os.ReadDir(b.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if got := strings.Join(left, " "); got != ".git .scratch.9 mine scratch" {
+		t.Errorf("left is %s", got)
+	}
+}
+
+// Several forges that write one image at once all succeed.
+func TestManyWriteOneImage(t *testing.T) {
+	b, im, li := scratch(t)
+	want := build(t, b, im, li)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			other := &Builder{Store: b.Store, Dir: b.Dir, Output: b.Output, NoTest: true, Messages: new(bytes.Buffer)}
+			for range 5 {
+				p, err := New(im, li)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if r, err := other.Build(context.Background(), p); err != nil || r.Digest != want.Digest {
+					t.Error(r, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

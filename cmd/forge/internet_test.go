@@ -147,7 +147,10 @@ func (n *internet) proxy(w http.ResponseWriter, r *http.Request) {
 	}
 	defer down.Close()
 	_, _ = io.WriteString(down, "HTTP/1.1 200 OK\r\n\r\n") // whoever asked may have gone
-	go func() { _, _ = io.Copy(up, down) }()
+	go func() {
+		_, _ = io.Copy(up, down)
+		_ = up.Close() // whoever asked has gone: the host may know
+	}()
 	_, _ = io.Copy(down, up)
 }
 
@@ -262,6 +265,11 @@ func (d dist) row() string {
 
 // distOf makes a small wheel.
 func distOf(name, version string, requires ...string) dist {
+	return distWith(name, version, "x = 1\n", requires...)
+}
+
+// distWith makes a wheel of one module.
+func distWith(name, version, module string, requires ...string) dist {
 	info := name + "-" + version + ".dist-info"
 	meta := fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\n", name, version)
 	for _, r := range requires {
@@ -270,7 +278,7 @@ func distOf(name, version string, requires ...string) dist {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	record := ""
-	for _, f := range [][2]string{{name + ".py", "x = 1\n"}, {info + "/METADATA", meta}, {info + "/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}, {info + "/RECORD", ""}} {
+	for _, f := range [][2]string{{name + ".py", module}, {info + "/METADATA", meta}, {info + "/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}, {info + "/RECORD", ""}} {
 		if f[1] == "" {
 			f[1] = record + f[0] + ",,\n"
 		}
