@@ -27,7 +27,7 @@ func TestStems(t *testing.T) {
 	}
 }
 
-// A55: libraries in wheels are listed, with UNKNOWN where nothing says which release they are.
+// A55: libraries in wheels are listed, without a version where nothing says which release they are.
 func TestBundledLibrariesSayWhatTheyAre(t *testing.T) {
 	pad := strings.Repeat("\x00", 3<<20) // the release lies behind what is read at once
 	carry := func(name, version string, libs files) files {
