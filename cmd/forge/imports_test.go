@@ -59,7 +59,7 @@ var rooms = map[string]struct{ forge, owns []string }{
 	"sbom/requirement":   {nil, nil},
 	"sbom/saved":         {nil, nil},
 	"sbom/report":        {[]string{"recipes/cuda", "recipes/finding"}, nil},
-	"sbom/vuln":          {[]string{"recipes/finding", "sbom"}, []string{"github.com/anchore/grype/"}},
+	"sbom/vuln":          {[]string{"recipes/finding", "recipes/registry", "sbom"}, []string{"github.com/anchore/grype/"}},
 	"sbom/vex":           {[]string{"recipes/finding"}, []string{"github.com/openvex/"}},
 }
 

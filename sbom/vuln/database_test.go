@@ -325,6 +325,7 @@ type mirror struct {
 	cuts     int  // how many answers with the archive end in the middle
 	whole    bool // it serves no part of a file
 	silent   bool
+	drips    bool // it sends a byte now and then
 }
 
 // archived serves the archive, perhaps cut off.
@@ -377,6 +378,12 @@ func newMirror(t *testing.T, tls bool) *mirror {
 		switch {
 		case m.silent:
 			<-r.Context().Done()
+		case m.drips:
+			for r.Context().Err() == nil {
+				_, _ = w.Write([]byte(" "))
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(20 * time.Millisecond)
+			}
 		case m.down:
 			http.Error(w, "down", http.StatusServiceUnavailable)
 		case m.redirect != "":
@@ -535,12 +542,14 @@ func nothingLeft(t *testing.T, s Source) {
 
 // A server that says nothing is unreachable; nobody has interrupted anything.
 func TestASilentServerIsUnreachable(t *testing.T) { // VDB-01
-	m := newMirror(t, true)
-	m.silent = true
-	s := m.source(t)
-	s.silence = 100 * time.Millisecond
-	if e := refused(t, s); e.ID != Unreachable || !strings.Contains(e.Error(), "says nothing") || errors.Is(e, context.Canceled) {
-		t.Errorf("%s: %v", e.ID, e)
+	for _, drips := range []bool{false, true} {
+		m := newMirror(t, true)
+		m.silent, m.drips = !drips, drips
+		s := m.source(t)
+		s.silence = 100 * time.Millisecond
+		if e := refused(t, s); e.ID != Unreachable || !strings.Contains(e.Error(), "says nothing") || errors.Is(e, context.Canceled) {
+			t.Errorf("%s: %v", e.ID, e)
+		}
 	}
 }
 

@@ -23,6 +23,8 @@ import (
 
 	v6 "github.com/anchore/grype/grype/db/v6"
 	"github.com/anchore/grype/grype/db/v6/distribution"
+
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // Bounds of what a server may send.
@@ -36,7 +38,7 @@ const (
 )
 
 var (
-	errSilent   = errors.New("the server says nothing any more")
+	errSilent   = errors.New("the server says nothing any more, or next to nothing")
 	errTooLarge = errors.New("it is larger than it may be")
 )
 
@@ -201,43 +203,27 @@ func (k *keeper) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// response is a body that ends with an error when it is too large or the server falls silent.
+// response is a body that ends with an error when it is too large, or the server stops.
 type response struct {
-	io.ReadCloser
-	ctx    context.Context // of the request: it knows why it ended
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	quiet  time.Duration
-	from   int64 // the first byte's place in the file
-	total  int64 // bytes of the file; -1: not said
-	left   int64
+	io.Reader
+	body  io.Closer
+	watch *registry.Watch
+	from  int64 // the first byte's place in the file
+	total int64 // bytes of the file; -1: not said
+	left  int64
 }
 
 func (r *response) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	r.timer.Reset(r.quiet)
+	n, err := r.Reader.Read(p)
 	if r.left -= int64(n); r.left < 0 {
 		return 0, errTooLarge
 	}
-	return n, why(r.ctx, err)
+	return n, err
 }
 
 func (r *response) Close() error {
-	r.timer.Stop()
-	r.cancel(nil)
-	return r.ReadCloser.Close()
-}
-
-// why is what ended a request, without the address, which may hold a secret.
-func why(ctx context.Context, err error) error {
-	if err != nil && context.Cause(ctx) == errSilent {
-		return errSilent
-	}
-	var at *url.Error
-	if errors.As(err, &at) {
-		return at.Err
-	}
-	return err
+	r.watch.End()
+	return r.body.Close()
 }
 
 // get asks for a file of at most so many bytes, from one of its bytes on.
@@ -246,12 +232,10 @@ func (s *Source) get(ctx context.Context, u *url.URL, from, most int64) (*respon
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	quiet := cmp.Or(s.silence, silence)
-	timer := time.AfterFunc(quiet, func() { cancel(errSilent) })
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	watch := registry.NewWatch(ctx, cmp.Or(s.silence, silence), errSilent)
+	req, err := http.NewRequestWithContext(watch.Context(), http.MethodGet, u.String(), nil)
 	if err != nil {
-		cancel(nil)
+		watch.End()
 		return nil, refuse(Refused, shown(u), "it is no address")
 	}
 	if from > 0 {
@@ -259,14 +243,15 @@ func (s *Source) get(ctx context.Context, u *url.URL, from, most int64) (*respon
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		defer cancel(nil)
+		defer watch.End()
 		var redirected *DatabaseError
 		if errors.As(err, &redirected) {
 			return nil, redirected
 		}
-		return nil, refuse(Unreachable, shown(u), "%w", why(ctx, err))
+		return nil, refuse(Unreachable, shown(u), "%w", watch.Reason(err))
 	}
-	r := &response{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, timer: timer, quiet: quiet, total: resp.ContentLength, left: most}
+	watch.Answered()
+	r := &response{Reader: watch.Reader(resp.Body), body: resp.Body, watch: watch, total: resp.ContentLength, left: most}
 	switch {
 	case resp.StatusCode == http.StatusPartialContent && from > 0 && strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", from)):
 		r.from, r.left = from, most-from
