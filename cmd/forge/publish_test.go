@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +26,9 @@ import (
 
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 // randomLayout writes an image as a layout, and says its digest.
@@ -311,6 +314,51 @@ func TestPublishWithAnIdentity(t *testing.T) {
 	}
 	if out, errs, code := forgeRun(t, "verify", "--trusted-root", s.Root, "--issuer", s.Email, "--identity", "a@example.org", "--require", "spdx", repo+":1.0"); code != 0 {
 		t.Errorf("verify: exit %d, %q: %s", code, out, errs)
+	}
+}
+
+// A provenance's builder names who signed, and a trust policy takes nobody else for it.
+func TestTheBuilderIsWhoseCertificateSigned(t *testing.T) {
+	s := signtest.Start(t, signtest.Options{})
+	host, _ := hosts(t, signtest.Conforming)
+	root, err := signing.LoadRoot(s.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const who = "a@example.org"
+	signer, err := signing.NewSigner(t.Context(), signing.SignWith{Root: root, Services: signing.Services{Fulcio: s.Fulcio, Rekor: s.Rekor, Timestamp: s.Timestamp},
+		Token: func(context.Context) (string, error) { return s.Token(t, who), nil }, Expect: signing.Identity{Name: who, Issuer: s.Email}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := filepath.Join(filepath.Dir(s.Root), "trust.hcl")
+	text := fmt.Sprintf("trusted_root = \"trusted_root.json\"\nsigner \"me\" {\n  identity = %q\n  issuer = %q\n}\nimages \"all\" {\n  repositories = [\"*\"]\n  signed_by = [\"me\"]\n  provenance { builders = [%q] }\n}\n", who, s.Email, who)
+	if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for builder, want := range map[string]struct {
+		code int
+		text string
+	}{
+		statement.BuilderID("v1.2.3", who): {0, "@sha256:"},
+		"mailto:" + who:                    {0, "@sha256:"}, // as earlier versions wrote it
+		who:                                {0, "@sha256:"},
+		statement.BuilderID("v1.2.3", "b@example.org"): {4, "signed by the identity that it names as builder"},
+		statement.BuilderID("v1.2.3", ""):              {4, "builder"},
+	} {
+		image := signtest.Push(t, signtest.Repository(t, host, fmt.Sprintf("team/i%d", len(builder))), "1", signtest.Image(t))
+		provenance := map[string]any{"buildDefinition": map[string]any{"buildType": statement.BuildType, "externalParameters": map[string]any{}, "resolvedDependencies": []any{}},
+			"runDetails": map[string]any{"builder": map[string]any{"id": builder}}}
+		for kind, predicate := range map[string]any{signing.TypeSignature: nil, signing.TypeProvenance: provenance} {
+			signed, err := signer.Sign(t.Context(), signtest.Statement(t, image, kind, predicate))
+			if err != nil {
+				t.Fatal(err)
+			}
+			signtest.Attach(t, image, signed.Bundle)
+		}
+		if out, errs, code := forgeRun(t, "verify", "--policy", policy, image.String()); code != want.code || !strings.Contains(out+errs, want.text) {
+			t.Errorf("%s: exit %d, %q: %s", builder, code, out, errs)
+		}
 	}
 }
 

@@ -79,6 +79,8 @@ func (j *judgement) builder(s *Statement, h *history) {
 		names = append(names, identity, s.Identity)
 	} else if ok {
 		names = append(names, statement.Home+"/local")
+	} else if s.Identity != "" && h.builder == statement.IdentityURI(s.Identity) { // as earlier versions wrote it
+		names = append(names, s.Identity)
 	}
 	var wanted []string
 	for _, m := range j.Rule.Provenance.Builders {
