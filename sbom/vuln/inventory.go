@@ -22,9 +22,22 @@ func Of(inv *sbom.Inventory) (*Packages, error) {
 		if p.Distro == nil {
 			p.Distro = d
 		}
+		if !fits(p) {
+			p.Distro = nil // blind says that nothing can be looked up for it
+		}
 	}
 	list = slices.DeleteFunc(list, covered)
 	return &Packages{list: pkg.FromPtrs(list), context: pkg.Context{Source: &s.Source, Distro: d, DistroDetectionFailed: d == nil && s.Artifacts.LinuxDistribution != nil}}, nil
+}
+
+// fits tells whether a package can be of the distribution that os-release names. Debian's packages
+// under ID=alpine would be looked up among Alpine's, where nothing is ever found (SBM-01).
+func fits(p *pkg.Package) bool {
+	if p.Distro == nil || p.Type != "deb" {
+		return true
+	}
+	family := append([]string{p.Distro.ID()}, p.Distro.IDLike...)
+	return slices.ContainsFunc(family, func(id string) bool { return id == "debian" || id == "ubuntu" })
 }
 
 // covered tells whether a package is part of one of Debian's, whose data says more: the
