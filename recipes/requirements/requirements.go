@@ -100,7 +100,7 @@ var pylockName = regexp.MustCompile(`^pylock(\.[^.]+)?\.toml$`)
 
 // form is a requirement that names a distribution and no place: what PEP 508 allows without
 // "@". Its first group is the name.
-var form = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[A-Za-z0-9._,\s-]*\])?\s*(\(?[<>=!~][A-Za-z0-9<>=!~.*+,_\s-]*\)?)?\s*(;[^$\\#\x00\r\n]*)?$`)
+var form = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[A-Za-z0-9._,\s-]*\])?\s*(\(?[<>=!~][A-Za-z0-9<>=!~.*+,_\s-]*\)?)?\s*(;[^$\\#@\x00\r\n]*)?$`)
 
 // Name returns the normalised name of a requirement, and false for what is none: an option,
 // an address, a path, or anything that a resolver could read as one.
