@@ -150,7 +150,7 @@ func TestForgeVerifiesWhatCosignSignedWithAKey(t *testing.T) {
 				c := c.in(t)
 				image := newImage(t, kind)
 				p := both(signing.Policy{Keys: []signing.Key{k}})
-				bundled := []string{"--new-bundle-format=" + map[bool]string{true: "true", false: "false"}[format == "bundle"], "--tlog-upload=false", "--key", private}
+				bundled := []string{"--new-bundle-format=" + map[bool]string{true: "true", false: "false"}[format == "bundle"], "--tlog-upload=false", "--use-signing-config=false", "--key", private}
 				c.run(append(append([]string{"sign"}, bundled...), image.String())...)
 				c.run(append(append([]string{"attest", "--type", "spdxjson", "--predicate", predicateFile(t, sbom)}, bundled...), image.String())...)
 				if format == "bundle" { // its signatures name no repository
