@@ -8,5 +8,6 @@
 //
 // Documents are judged strictly before a library decodes them (OCI-01 to OCI-08). Where two
 // runtimes would unpack layers differently, a file below a symbolic link of another layer
-// above all, the base is refused.
+// above all, the base is refused; so is one whose layer carries a table of contents for lazy
+// loading (eStargz) that says otherwise than its tar.
 package base
