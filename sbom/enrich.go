@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -53,7 +54,8 @@ func ownersOf(s *syftsbom.SBOM) map[string][]pkg.Package {
 	return out
 }
 
-// requalify adds to purls what the plan knows: the index, the file and its sum.
+// requalify adds to purls what the plan knows: the index, the file and its sum. Relationships
+// hold copies of packages, by whose purl CycloneDX refers to them: these follow.
 func requalify(s *syftsbom.SBOM, plan *Plan) {
 	if plan == nil {
 		return
@@ -83,6 +85,13 @@ func requalify(s *syftsbom.SBOM, plan *Plan) {
 		x.PURL = purl.ToString()
 	}
 	s.Artifacts.Packages = pkg.NewCollection(all...)
+	now := map[artifact.ID]artifact.Identifiable{}
+	for _, p := range all {
+		now[p.ID()] = p
+	}
+	for i, r := range s.Relationships {
+		s.Relationships[i].From, s.Relationships[i].To = cmp.Or(now[r.From.ID()], r.From), cmp.Or(now[r.To.ID()], r.To)
+	}
 }
 
 // describeFiles adds size and sum of each regular file.

@@ -2,13 +2,17 @@ package sbom
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/CycloneDX/cyclonedx-go"
 	"github.com/github/go-spdx/v2/spdxexp/spdxlicenses"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -45,7 +49,54 @@ func check(s *jsonschema.Schema, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.Validate(doc)
+	return errors.Join(s.Validate(doc), refers(raw))
+}
+
+// refers says whether everything that a document refers to stands in it, of which schemas say nothing.
+func refers(raw []byte) error {
+	var d struct {
+		Metadata      struct{ Component cyclonedx.Component }
+		Components    []cyclonedx.Component
+		Dependencies  []cyclonedx.Dependency
+		Packages      []struct{ SPDXID string }
+		Files         []struct{ SPDXID string }
+		Relationships []struct{ SpdxElementID, RelatedSpdxElement string }
+	}
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return err
+	}
+	known := map[string]bool{"SPDXRef-DOCUMENT": true, "NOASSERTION": true, "NONE": true}
+	var add func([]cyclonedx.Component)
+	add = func(list []cyclonedx.Component) {
+		for _, c := range list {
+			known[c.BOMRef] = true
+			if c.Components != nil {
+				add(*c.Components)
+			}
+		}
+	}
+	add(append(d.Components, d.Metadata.Component))
+	for _, p := range append(d.Packages, d.Files...) {
+		known[p.SPDXID] = true
+	}
+	var lost []error
+	need := func(refs ...string) {
+		for _, r := range refs {
+			if !known[r] && len(lost) < 5 {
+				lost = append(lost, fmt.Errorf("%q is referred to, and is not there", r))
+			}
+		}
+	}
+	for _, x := range d.Dependencies {
+		need(x.Ref)
+		if x.Dependencies != nil {
+			need(*x.Dependencies...)
+		}
+	}
+	for _, r := range d.Relationships {
+		need(r.SpdxElementID, r.RelatedSpdxElement)
+	}
+	return errors.Join(lost...)
 }
 
 func TestDocumentsFitTheOfficialSchemas(t *testing.T) {
