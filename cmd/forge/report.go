@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,7 +172,7 @@ func lockedPackages(li *lock.Image) []report.Package {
 	var out []report.Package
 	if li.Debian != nil {
 		for _, d := range li.Debian.Packages {
-			out = append(out, report.Package{Name: d.Name, Version: d.Version, Kind: "deb", SHA256: d.SHA256, Layer: layerOf(li, d.SHA256), Requested: d.Requested, RequiredBy: d.RequiredBy})
+			out = append(out, report.Package{Name: d.Name, Version: d.Version, Kind: "deb", SHA256: d.SHA256, Layer: layerOf(li, d.SHA256), Requested: d.Requested && li.Inputs["base.packages: "+d.Name] != "", RequiredBy: d.RequiredBy})
 		}
 	}
 	for _, w := range li.Wheels {
@@ -227,11 +228,18 @@ func foundPackages(inv *sbom.Inventory, layers []report.Layer, locked []report.P
 	return out
 }
 
+// nameless is a reference to a licence that is a text without a name.
+var nameless = regexp.MustCompile(`^LicenseRef-[0-9a-f]{8}$`)
+
 // licenceWords are a package's licences: expressions, and the package's words for a reference.
 func licenceWords(inv *sbom.Inventory, p sbom.Package) []string {
 	var out []string
 	for _, l := range p.Licenses {
-		out = append(out, cmp.Or(inv.Licences[l], l))
+		words := cmp.Or(inv.Licences[l], l)
+		if nameless.MatchString(words) {
+			words = "its own text"
+		}
+		out = append(out, words)
 	}
 	return out
 }

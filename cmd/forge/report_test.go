@@ -99,6 +99,24 @@ func TestFoundPackagesKeepWhatTheLockKnows(t *testing.T) {
 	}
 }
 
+func TestTheRecipeAsksForWhatItNamesOnly(t *testing.T) {
+	li := &lock.Image{Inputs: map[string]string{"base.packages: ffmpeg": "ffmpeg"}, Debian: &lock.Debian{Packages: []lock.Deb{
+		{Name: "ffmpeg", Requested: true}, {Name: "libc6", Requested: true}, {Name: "libgcc-s1"}}}} // every image on Debian has libc6
+	var asked []string
+	for _, p := range lockedPackages(li) {
+		if p.Requested {
+			asked = append(asked, p.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{"ffmpeg"}, asked); diff != "" {
+		t.Error(diff)
+	}
+	inv := &sbom.Inventory{Licences: map[string]string{"LicenseRef-BSD": "BSD"}}
+	if diff := cmp.Diff([]string{"MIT", "BSD", "its own text"}, licenceWords(inv, sbom.Package{Licenses: []string{"MIT", "LicenseRef-BSD", "LicenseRef-95a937d0"}})); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDiffComparesWhatReportsSay(t *testing.T) {
 	dir := t.TempDir()
 	a, ra := reported(t, dir, "a", report.Package{Kind: "python", Name: "numpy", Version: "1", Licences: []string{"MIT"}}, report.Package{Kind: "python", Name: "six", Version: "1"})

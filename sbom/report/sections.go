@@ -105,6 +105,8 @@ func why(p Package) string {
 		return "the recipe asks for it"
 	case len(p.RequiredBy) > 0:
 		return "needed by " + several(p.RequiredBy, 3)
+	case p.Kind == "deb" && p.SHA256 != "": // locked
+		return "every image on Debian has it"
 	}
 	return ""
 }
