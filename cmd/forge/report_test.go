@@ -25,6 +25,7 @@ import (
 
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/recipes/lock"
 	"github.com/forge-build/forge/sbom"
 	"github.com/forge-build/forge/sbom/report"
 )
@@ -71,7 +72,7 @@ func TestFoundPackagesKeepWhatTheLockKnows(t *testing.T) {
 		{ID: "2", Name: "setuptools", Version: "80", Type: "python", Locations: at(site + "setuptools-80.dist-info/METADATA")},
 		{ID: "3", Name: "wheel", Version: "0.46.3", Type: "python", BundledIn: "2", Locations: at(site + "setuptools/_vendor/wheel-0.46.3.dist-info/METADATA")},
 		{ID: "4", Name: "wheel", Version: "0.45.0", Type: "python", Locations: at("/opt/envs/eval/lib/python3.13/site-packages/wheel-0.45.0.dist-info/METADATA")},
-		{ID: "5", Name: "libc6", Version: "2.41", Type: "deb", BundledIn: "2", Locations: at("/var/lib/dpkg/status.d/libc6")},
+		{ID: "5", Name: "libc6", Version: "2.41", Type: "deb", Locations: at("/var/lib/dpkg/status.d/libc6")},
 	}}
 	locked := []report.Package{{Kind: "deb", Name: "libc6", Version: "2.41", SHA256: "c"}, {Kind: "deb", Name: "netbase", Version: "6", SHA256: "n"},
 		{Kind: "python", Name: "typing-extensions", Version: "4.16.0", SHA256: "t", RequiredBy: []string{"torch"}, Layer: "small-1"},
