@@ -39,7 +39,7 @@ func (db *Database) blind(list []pkg.Package, cpes bool) (out []finding.Unjudged
 		}
 	}
 	if without > 0 {
-		out = append(out, finding.Unjudged{Fails: true, Why: fmt.Sprintf("packages of a distribution (%d) cannot be looked up: /etc/os-release does not say which it is", without)})
+		out = append(out, finding.Unjudged{Fails: true, Why: fmt.Sprintf("packages of a distribution (%d) cannot be looked up: /etc/os-release does not say which it is, or names one that is not theirs", without)})
 	}
 	for _, key := range sortedKeys(distros) {
 		found, err := db.unmaintained(distros[key])

@@ -299,7 +299,7 @@ func TestWhatCannotBeLookedUpIsSaid(t *testing.T) {
 	}
 	slices.Sort(why)
 	want := []string{
-		": packages of a distribution (1) cannot be looked up: /etc/os-release does not say which it is (true)",
+		": packages of a distribution (1) cannot be looked up: /etc/os-release does not say which it is, or names one that is not theirs (true)",
 		"numpy: it has no version (false)",
 		`torch: its version "not a version" cannot be compared (false)`,
 	}
