@@ -44,7 +44,8 @@ func Catalog(ctx context.Context, im *Image, o Options) (*Inventory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the image: %w", err)
 	}
-	s, err := syft.CreateSBOM(withScanner{ctx, licences}, imageSource{im, r}, config(o.Tool))
+	ctx = withScanner{ctx, licences}
+	s, err := syft.CreateSBOM(ctx, imageSource{im, r}, config(o.Tool))
 	if r.failed != nil {
 		return nil, r.failed // what Syft makes of it may be less
 	}
@@ -54,7 +55,7 @@ func Catalog(ctx context.Context, im *Image, o Options) (*Inventory, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return newInventory(withScanner{ctx, licences}, im, t, s, o.Plan)
+	return newInventory(ctx, im, t, s, o.Plan)
 }
 
 // config chooses catalogers: those for images, without the two that believe a bill of

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -51,11 +52,10 @@ func (t *tree) sha1(n *node) (string, error) {
 // archives are suffixes of files that hold others, into which no cataloger looks.
 var archives = []string{".zip", ".whl", ".egg", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst", ".7z", ".rar", ".deb", ".rpm", ".conda", ".pex", ".pyz", ".squashfs", ".iso", ".cpio"}
 
-func isArchive(p string) bool {
-	for _, suffix := range archives {
-		if strings.HasSuffix(strings.ToLower(p), suffix) {
-			return true
-		}
-	}
-	return false
+func isArchive(p string) bool { return endsIn(p, archives) }
+
+// endsIn says whether a path has one of some suffixes, in whatever case.
+func endsIn(p string, suffixes []string) bool {
+	p = strings.ToLower(p)
+	return slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(p, s) })
 }

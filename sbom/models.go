@@ -2,7 +2,6 @@ package sbom
 
 import (
 	"path"
-	"strings"
 
 	"github.com/anchore/syft/syft/artifact"
 	"github.com/anchore/syft/syft/file"
@@ -13,14 +12,7 @@ import (
 // weights are the suffixes of files that hold a model's weights.
 var weights = []string{".safetensors", ".gguf", ".ggml", ".onnx", ".pt", ".pth", ".pt2", ".ckpt", ".h5", ".keras", ".tflite", ".engine", ".plan", ".mlmodel", ".pdparams"}
 
-func isModel(p string) bool {
-	for _, suffix := range weights {
-		if strings.HasSuffix(strings.ToLower(p), suffix) {
-			return true
-		}
-	}
-	return false
-}
+func isModel(p string) bool { return endsIn(p, weights) }
 
 // models lists files of weights that no package owns. Syft's catalogers read the headers of
 // GGUF and safetensors, one model for each file or folder; a file of another form, or one whose

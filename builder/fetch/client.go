@@ -173,7 +173,7 @@ func (f *Fetcher) send(ctx context.Context, u, from *url.URL, header http.Header
 		}
 		req, err := http.NewRequestWithContext(w.Context(), http.MethodGet, u.String(), nil)
 		if err != nil {
-			return give(fmt.Errorf("asking %s: %w", show(u), bare(err)))
+			return give(fmt.Errorf("asking %s: %w", show(u), registry.WithoutAddress(err)))
 		}
 		req.URL.User = nil
 		for k, v := range header {
@@ -209,15 +209,6 @@ func redirects(code int) bool {
 		return true
 	}
 	return false
-}
-
-// bare takes the address out of the HTTP client's errors: it may hold secrets.
-func bare(err error) error {
-	var ue *url.Error
-	for errors.As(err, &ue) {
-		err = ue.Err
-	}
-	return err
 }
 
 // status is nil for a success, and an error that says what to make of all others.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
-	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
 	"github.com/forge-build/forge/signing/statement"
@@ -113,7 +112,7 @@ func baseSource(ctx context.Context, dir string, b *recipes.BaseImage) (src evid
 	if err != nil {
 		return nil, "", nil, err
 	}
-	rt, err := registry.Transport(os.Getenv("FORGE_CA_FILE"))
+	rt, err := transportOf()
 	if err != nil {
 		return nil, "", nil, err
 	}

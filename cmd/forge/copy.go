@@ -146,7 +146,7 @@ func runCopy(ctx context.Context, t *terminal, source, destination string) error
 
 // newPusher makes the client that moves images, with progress.
 func newPusher(t *terminal) (*push.Client, error) {
-	rt, err := transportOf(t)
+	rt, err := transportOf()
 	if err != nil {
 		return nil, err
 	}

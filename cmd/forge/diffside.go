@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -115,7 +116,7 @@ func (s *side) compare(now *side) *difference {
 	if s.kind != now.kind {
 		was, is = common(was, is), common(is, was)
 	}
-	d := &difference{Changes: lock.Compare(was, is), Note: or(s.note, now.note)}
+	d := &difference{Changes: lock.Compare(was, is), Note: cmp.Or(s.note, now.note)}
 	if s.layers != nil && now.layers != nil {
 		x := report.SharedLayers(s.layers, now.layers)
 		d.Shared = &shared{x.Same, x.Of, x.Bytes, x.New}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -181,7 +182,7 @@ func explain(li *lock.Image, name string) []reason {
 
 func explainWheel(li *lock.Image, w lock.Wheel) reason {
 	r := reason{What: "wheel " + w.Name + " " + w.Version, Facts: [][2]string{
-		{"file", w.File}, {"sha256", w.SHA256}, {"size", megabytes(w.Size)}, {"from", or(w.Index, or(w.Path, "the recipe's wheel block"))}, {"layer", layerOf(li, w.SHA256)},
+		{"file", w.File}, {"sha256", w.SHA256}, {"size", megabytes(w.Size)}, {"from", cmp.Or(w.Index, cmp.Or(w.Path, "the recipe's wheel block"))}, {"layer", layerOf(li, w.SHA256)},
 	}}
 	if w.Environment != "" {
 		r.Facts = append(r.Facts, [2]string{"environment", w.Environment})
@@ -213,13 +214,16 @@ func explainDeb(li *lock.Image, d lock.Deb) reason {
 		asked[x.Name], top[x.Name] = x.RequiredBy, x.Requested
 	}
 	r.Because = chains(d.Name, asked, top, func(head string) string {
-		if li.Inputs["base.packages: "+head] != "" {
+		if asksFor(li, head) {
 			return "recipe"
 		}
 		return `base "debian"` // what every image on it has
 	})
 	return r
 }
+
+// asksFor says whether the recipe itself names a Debian package.
+func asksFor(li *lock.Image, deb string) bool { return li.Inputs["base.packages: "+deb] != "" }
 
 func explainLayer(li *lock.Image, l lock.Layer) reason {
 	r := reason{What: "layer " + l.Name, Facts: [][2]string{{"kind", l.Kind}, {"diffID", l.DiffID}, {"unpacked", megabytes(l.Unpacked)}}}
@@ -244,7 +248,7 @@ func explainLayer(li *lock.Image, l lock.Layer) reason {
 func explainBase(li *lock.Image) reason {
 	b := li.Base
 	r := reason{What: "base " + b.Reference, Facts: [][2]string{{"manifest", b.Manifest}, {"system", b.System}, {"python", li.Python.Full + " " + li.Python.Interpreter},
-		{"libraries", fmt.Sprintf("%s, GLIBCXX %s, %s", b.Libc, or(b.Libstdcxx, "none"), or(b.Libz, "no libz"))}}}
+		{"libraries", fmt.Sprintf("%s, GLIBCXX %s, %s", b.Libc, cmp.Or(b.Libstdcxx, "none"), cmp.Or(b.Libz, "no libz"))}}}
 	if b.Index != "" {
 		r.Facts = append(r.Facts, [2]string{"index", b.Index})
 	}
@@ -331,13 +335,6 @@ func knownNames(li *lock.Image) []string {
 		names = append(names, "base")
 	}
 	return names
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // nearest is the end of a message that names what may have been meant.

@@ -192,7 +192,7 @@ func (f *folder) reason(p string) *reason {
 			r.Facts = append(r.Facts, [2]string{"from", fmt.Sprintf("%d more", len(names)-i)})
 			break
 		}
-		r.Facts = append(r.Facts, [2]string{"from", or(n, "forge") + " " + megabytes(f.owners[n])})
+		r.Facts = append(r.Facts, [2]string{"from", cmp.Or(n, "forge") + " " + megabytes(f.owners[n])})
 	}
 	if len(f.layers) > 10 {
 		f.layers = append(f.layers[:10], "…")

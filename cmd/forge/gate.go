@@ -116,10 +116,10 @@ func (t *terminal) judged(d *finding.Document) {
 		}
 	}
 	for _, w := range d.UnusedWaivers {
-		t.say("%s: warning: the waiver of %s in %s at %s is used by no finding", d.Image, w.ID, w.Package, or(w.Place, "the recipe"))
+		t.say("%s: warning: the waiver of %s in %s at %s is used by no finding", d.Image, w.ID, w.Package, cmp.Or(w.Place, "the recipe"))
 	}
 	for _, s := range d.UnusedStatements {
-		t.say("%s: warning: what %s says of %s in %s fits no finding", d.Image, or(s.Document, s.Author), s.ID, s.Product)
+		t.say("%s: warning: what %s says of %s in %s fits no finding", d.Image, cmp.Or(s.Document, s.Author), s.ID, s.Product)
 	}
 	t.say("%s", summaryOf(d))
 }

@@ -17,7 +17,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -68,19 +67,7 @@ func layoutOf(t *testing.T, env []string, layers ...tarFiles) (dir, digest strin
 	if im, err = mutate.ConfigFile(im, config); err != nil {
 		t.Fatal(err)
 	}
-	dir = t.TempDir()
-	p, err := layout.Write(dir, empty.Index)
-	if err == nil {
-		err = p.AppendImage(im)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := im.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir, h.String()
+	return writeLayout(t, im)
 }
 
 const installed = "opt/venv/lib/python3.13/site-packages/"

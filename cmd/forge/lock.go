@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -242,7 +243,7 @@ func (w *workshop) base(ctx context.Context, im *recipes.Image, li *lock.Image, 
 	if err != nil {
 		return nil, err
 	}
-	w.t.say("%s: the base is %s: Python %s (%s), %s, manifest %s", im.Name, or(b.Lock.System, "a system without a name"), b.Python.Full, b.Python.Interpreter, b.Lock.Libc, b.Lock.Manifest)
+	w.t.say("%s: the base is %s: Python %s (%s), %s, manifest %s", im.Name, cmp.Or(b.Lock.System, "a system without a name"), b.Python.Full, b.Python.Interpreter, b.Lock.Libc, b.Lock.Manifest)
 	if len(b.Lock.Removed) > 0 {
 		w.t.say("%s: the base's variables %s are removed", im.Name, strings.Join(b.Lock.Removed, ", "))
 	}

@@ -107,7 +107,7 @@ func (o publishOptions) destinationOf(im *recipes.Image) (name.Repository, []str
 }
 
 // transportOf is the way to registries, with the certificate authorities that are set.
-func transportOf(_ *terminal) (*http.Transport, error) {
+func transportOf() (*http.Transport, error) {
 	return registry.Transport(os.Getenv("FORGE_CA_FILE"))
 }
 

@@ -34,11 +34,17 @@ import (
 // randomLayout writes an image as a layout, and says its digest.
 func randomLayout(t *testing.T) (dir, digest string) {
 	t.Helper()
-	dir = t.TempDir()
 	im, err := random.Image(1000, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return writeLayout(t, im)
+}
+
+// writeLayout writes an image as a layout.
+func writeLayout(t *testing.T, im v1.Image) (dir, digest string) {
+	t.Helper()
+	dir = t.TempDir()
 	p, err := layout.Write(dir, empty.Index)
 	if err == nil {
 		err = p.AppendImage(im)

@@ -139,13 +139,13 @@ func slimFacts(r *builder.Result) []report.Removed {
 
 func imageFacts(plan *builder.Plan, r *builder.Result) report.Image {
 	im, li, c := plan.Image, plan.Lock, plan.Config.Config
-	x := report.Image{Name: im.Name, Digest: r.Digest, Platform: im.Platform, Created: li.Created, Python: or(li.Python.Full, li.Python.Version),
+	x := report.Image{Name: im.Name, Digest: r.Digest, Platform: im.Platform, Created: li.Created, Python: cmp.Or(li.Python.Full, li.Python.Version),
 		User: strconv.Itoa(im.User.UID) + " (" + im.User.Name + ")", Workdir: c.WorkingDir, Command: c.Cmd, Ports: im.Ports, Writable: im.Writable}
 	if li.Debian != nil {
 		x.Base = "Debian " + li.Debian.Suite
 	}
 	if li.Base != nil {
-		x.Base = or(li.Base.System, "the base image") + " (" + li.Base.Reference + ")"
+		x.Base = cmp.Or(li.Base.System, "the base image") + " (" + li.Base.Reference + ")"
 	}
 	for _, e := range im.Environments {
 		x.Environments = append(x.Environments, e.Name)
@@ -172,7 +172,7 @@ func lockedPackages(li *lock.Image) []report.Package {
 	var out []report.Package
 	if li.Debian != nil {
 		for _, d := range li.Debian.Packages {
-			out = append(out, report.Package{Name: d.Name, Version: d.Version, Kind: "deb", SHA256: d.SHA256, Layer: layerOf(li, d.SHA256), Requested: d.Requested && li.Inputs["base.packages: "+d.Name] != "", RequiredBy: d.RequiredBy})
+			out = append(out, report.Package{Name: d.Name, Version: d.Version, Kind: "deb", SHA256: d.SHA256, Layer: layerOf(li, d.SHA256), Requested: d.Requested && asksFor(li, d.Name), RequiredBy: d.RequiredBy})
 		}
 	}
 	for _, w := range li.Wheels {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -186,8 +187,8 @@ func databaseSource(o databaseOptions) (vuln.Source, error) {
 	if err != nil {
 		return vuln.Source{}, err
 	}
-	return vuln.Source{From: or(o.from, or(os.Getenv("FORGE_VULNERABILITY_DB"), own.VulnerabilityDB)), Cache: filepath.Join(cache, "vulnerabilities"),
-		CAFile: or(os.Getenv("FORGE_CA_FILE"), own.CAFile), MaxAge: o.maxAge, Now: time.Now()}, nil
+	return vuln.Source{From: cmp.Or(o.from, cmp.Or(os.Getenv("FORGE_VULNERABILITY_DB"), own.VulnerabilityDB)), Cache: filepath.Join(cache, "vulnerabilities"),
+		CAFile: cmp.Or(os.Getenv("FORGE_CA_FILE"), own.CAFile), MaxAge: o.maxAge, Now: time.Now()}, nil
 }
 
 // packages are what is in an image, or what an SBOM says of one, and tol learns which image

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forge-build/forge/recipes"
-	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/recipes/trust"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
@@ -75,7 +73,7 @@ func (o *vexOptions) reader(t *terminal) (r *signedVEX, err error) {
 		return nil, err
 	}
 	r.policy.Index, r.policy.Repositories = signing.IndexOnly, o.repositories
-	r.transport, err = registry.Transport(os.Getenv("FORGE_CA_FILE"))
+	r.transport, err = transportOf()
 	return r, err
 }
 

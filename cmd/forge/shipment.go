@@ -52,7 +52,7 @@ func (o publishOptions) ship(ctx context.Context, t *terminal, im *recipes.Image
 		}
 		s.order.Mount = append(s.order.Mount, from)
 	}
-	rt, err := transportOf(t)
+	rt, err := transportOf()
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -24,13 +25,13 @@ func (t *terminal) verdict(d *finding.Document) {
 		t.result("not judged: %s", line)
 	}
 	for _, w := range d.ExpiredWaivers {
-		t.result("ended: the waiver of %s in %s at %s, on %s; %s answers for it", w.ID, w.Package, or(w.Place, "the recipe"), w.Until, w.Owner)
+		t.result("ended: the waiver of %s in %s at %s, on %s; %s answers for it", w.ID, w.Package, cmp.Or(w.Place, "the recipe"), w.Until, w.Owner)
 	}
 	for _, w := range d.UnusedWaivers {
-		t.result("unused: the waiver of %s in %s at %s", w.ID, w.Package, or(w.Place, "the recipe"))
+		t.result("unused: the waiver of %s in %s at %s", w.ID, w.Package, cmp.Or(w.Place, "the recipe"))
 	}
 	for _, s := range d.UnusedStatements {
-		t.result("unused: what %s says of %s in %s", or(s.Document, s.Author), s.ID, s.Product)
+		t.result("unused: what %s says of %s in %s", cmp.Or(s.Document, s.Author), s.ID, s.Product)
 	}
 	for _, r := range d.Reasons {
 		t.result("fails: %s", r)

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/manifests"
-	"github.com/forge-build/forge/recipes/registry"
 	"github.com/forge-build/forge/recipes/trust"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
@@ -104,7 +102,7 @@ func newVerifier(t *terminal, o verifyOptions) (v *verifier, err error) {
 	} else if v.policy, err = o.policy(); err != nil {
 		return nil, err
 	}
-	v.transport, err = registry.Transport(os.Getenv("FORGE_CA_FILE"))
+	v.transport, err = transportOf()
 	return v, err
 }
 

@@ -190,16 +190,22 @@ func (e *BusyError) Error() string { return e.err.Error() }
 
 func quoted(s string) string { return fmt.Sprintf("%+q", s[:min(len(s), 120)]) }
 
-// bare takes the address out of the HTTP client's errors: it may hold secrets.
+// WithoutAddress takes the address out of an error of the HTTP client: it may hold secrets.
+func WithoutAddress(err error) error {
+	var ue *url.Error
+	for errors.As(err, &ue) {
+		err = ue.Err
+	}
+	return err
+}
+
+// bare is such an error as this package's callers tell it apart.
 func bare(err error) error {
 	var denied *DeniedError
 	if errors.As(err, &denied) {
 		return denied
 	}
-	var ue *url.Error
-	for errors.As(err, &ue) {
-		err = ue.Err
-	}
+	err = WithoutAddress(err)
 	var answer *transport.Error
 	if errors.As(err, &answer) && (answer.StatusCode >= 500 || answer.StatusCode == 429) {
 		return &BusyError{answer.StatusCode, fmt.Errorf("it answers %d", answer.StatusCode)}

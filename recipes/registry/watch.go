@@ -2,9 +2,7 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"io"
-	"net/url"
 	"sync/atomic"
 	"time"
 )
@@ -52,11 +50,7 @@ func (w *Watch) Reason(err error) error {
 	if context.Cause(w.ctx) == w.cause { //nolint:errorlint // it is that very value
 		return w.cause
 	}
-	var ue *url.Error
-	for errors.As(err, &ue) {
-		err = ue.Err
-	}
-	return err
+	return WithoutAddress(err)
 }
 
 // End lets go of the request.

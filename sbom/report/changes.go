@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -35,7 +36,7 @@ func (x changeRow) line() string {
 	case "licence":
 		about = "licence of "
 	}
-	sign, value := "~ ", ": "+or(show(x.was), "not known")+" → "+or(show(x.is), "not known")
+	sign, value := "~ ", ": "+cmp.Or(show(x.was), "not known")+" → "+cmp.Or(show(x.is), "not known")
 	switch {
 	case x.what == "new" || x.what == "new finding":
 		sign, value = "+ ", ": "+show(x.is)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,7 +66,7 @@ func (r *Report) findingParts() []part {
 		out = append(out, part{Tone: "good", Text: "The image passes the limits that it was checked with: it has no " + limit + " that nobody has answered for."})
 	}
 	out = append(out, part{Text: fmt.Sprintf("%s were looked up. The data was made on %s (sha256 %s); what became known later is not in it.",
-		count(d.Packages, "package", "packages"), d.Database.Built.UTC().Format("2006-01-02 15:04 UTC"), short(or("sha256:"+strings.TrimPrefix(d.Database.Digest, "sha256:"), "")))})
+		count(d.Packages, "package", "packages"), d.Database.Built.UTC().Format("2006-01-02 15:04 UTC"), short(cmp.Or("sha256:"+strings.TrimPrefix(d.Database.Digest, "sha256:"), "")))})
 	head := []column{{"Finding", ""}, {"Severity", ""}, {"Package", ""}, {"Update to", ""}, {"What it is, and what becomes of it", ""}}
 	findings, order := urgent(d.Findings), "worst first"
 	if len(findings) > 0 && findings[0].Fails {
@@ -93,8 +94,8 @@ func findingRow(f finding.Judged, judged time.Time) []cell {
 			break
 		}
 	}
-	return []cell{id, {Tag: or(tone, "info"), Text: f.Severity.String()}, {Text: show(f.Package), More: show(f.Version)}, {Text: fix},
-		{Text: sentence(or(f.Title, f.Description)), Then: fate(f, judged), Class: "prose"}}
+	return []cell{id, {Tag: cmp.Or(tone, "info"), Text: f.Severity.String()}, {Text: show(f.Package), More: show(f.Version)}, {Text: fix},
+		{Text: sentence(cmp.Or(f.Title, f.Description)), Then: fate(f, judged), Class: "prose"}}
 }
 
 // fate says what becomes of a finding, and why.
@@ -123,7 +124,7 @@ func fate(f finding.Judged, judged time.Time) []string {
 // vexSays is what somebody states about a finding, in words, and who.
 func vexSays(s finding.Statement) string {
 	text := map[string]string{"not_affected": "not affected", "affected": "affected", "fixed": "fixed here", "under_investigation": "still being looked into"}[s.Status]
-	said := or(show(s.Author), "somebody") + " states (VEX): " + or(text, show(s.Status))
+	said := cmp.Or(show(s.Author), "somebody") + " states (VEX): " + cmp.Or(text, show(s.Status))
 	if why := strings.ReplaceAll(s.Justification, "_", " "); why != "" {
 		said += ", " + show(why)
 	}

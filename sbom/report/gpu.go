@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func (r *Report) gpuParts() []part {
 		if i == fewRows {
 			break
 		}
-		name := cell{Text: or(show(row.Name), "unknown")}
+		name := cell{Text: cmp.Or(show(row.Name), "unknown")}
 		if row.Wanted {
 			name.Then = []string{"asked for by the recipe"}
 		}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -62,7 +63,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 func WriteScanMarkdown(w io.Writer, d *finding.Document) error {
 	b := bufio.NewWriter(w)
 	p := func(format string, args ...any) { fmt.Fprintf(b, format, args...) }
-	p("### Vulnerabilities of %s\n\n%s\n", or(span(d.Image), "an image"), verdict(d))
+	p("### Vulnerabilities of %s\n\n%s\n", cmp.Or(span(d.Image), "an image"), verdict(d))
 	if d.Digest != "" {
 		p("\n%s\n", span(d.Digest))
 	}
@@ -90,7 +91,7 @@ func verdict(d *finding.Document) string {
 	case !scanned(d):
 		return ":warning: not scanned"
 	case d.Failed:
-		return ":x: does not pass: " + or(tally(d.Findings), "see the report")
+		return ":x: does not pass: " + cmp.Or(tally(d.Findings), "see the report")
 	case len(d.Findings) == 0:
 		return ":white_check_mark: none found"
 	}
@@ -118,7 +119,7 @@ func writeFindings(p printer, findings []finding.Judged) {
 		case excuse(f) != "":
 			fate = excuse(f)
 		}
-		p("| %s | %s | %s | %s | %s |\n", span(f.ID), f.Severity, span(f.Package+" "+f.Version), span(or(strings.Join(f.FixedIn, ", "), "no fix")), fate)
+		p("| %s | %s | %s | %s | %s |\n", span(f.ID), f.Severity, span(f.Package+" "+f.Version), span(cmp.Or(strings.Join(f.FixedIn, ", "), "no fix")), fate)
 	}
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed" // the page's parts
 	"encoding/base64"
@@ -240,14 +241,7 @@ func (r *Report) scanCard() card {
 		c.More = bad
 	}
 	if r.Scan.Failed {
-		c.Tone, c.More = "bad", "does not pass: "+or(bad, "see the reasons")
+		c.Tone, c.More = "bad", "does not pass: "+cmp.Or(bad, "see the reasons")
 	}
 	return c
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

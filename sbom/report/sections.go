@@ -42,7 +42,7 @@ func (r *Report) packageParts() []part {
 		if p.Size > 0 {
 			bytes = size(p.Size)
 		}
-		return []cell{{Text: show(p.Name), Class: keep(p.Name)}, {Text: or(show(p.Version), "not known"), Class: keep(p.Version)}, {Text: kind(p), Class: keep(kind(p))}, {Text: or(several(p.Licences, 3), "not stated"), Class: "mid"}, {Text: bytes, Class: "num"}, bar(p.Size, most), {Text: why(p), Class: "prose"}}
+		return []cell{{Text: show(p.Name), Class: keep(p.Name)}, {Text: cmp.Or(show(p.Version), "not known"), Class: keep(p.Version)}, {Text: kind(p), Class: keep(kind(p))}, {Text: cmp.Or(several(p.Licences, 3), "not stated"), Class: "mid"}, {Text: bytes, Class: "num"}, bar(p.Size, most), {Text: why(p), Class: "prose"}}
 	})...)
 }
 

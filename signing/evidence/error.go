@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 
 	"github.com/forge-build/forge/recipes/registry"
 )
@@ -59,7 +58,7 @@ func reason(err error, host, doing string) error {
 	case errors.As(err, &own):
 		return own
 	}
-	e := &RegistryError{Registry: host, Reason: doing, cause: bare(err)}
+	e := &RegistryError{Registry: host, Reason: doing, cause: registry.WithoutAddress(err)}
 	var (
 		denied *registry.DeniedError
 		busy   *registry.BusyError
@@ -103,13 +102,4 @@ func failed(code int, host, doing string) *RegistryError {
 // refuse is an [*RegistryError] for content that is not what it must be.
 func refuse(host, format string, args ...any) *RegistryError {
 	return &RegistryError{ID: Refused, Registry: host, Reason: fmt.Sprintf(format, args...)}
-}
-
-// bare leaves out addresses, which may hold a signature in their query.
-func bare(err error) error {
-	var ue *url.Error
-	for errors.As(err, &ue) {
-		err = ue.Err
-	}
-	return err
 }

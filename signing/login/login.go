@@ -102,10 +102,7 @@ func (s *session) reason(ctx context.Context, doing string, err error) error {
 	if errors.As(err, &refused) {
 		return s.refusal(doing, refused)
 	}
-	var ue *url.Error
-	for errors.As(err, &ue) {
-		err = ue.Err
-	}
+	err = registry.WithoutAddress(err)
 	var ne net.Error
 	var oe *net.OpError
 	if errors.As(err, &ne) || errors.As(err, &oe) {
