@@ -7,6 +7,7 @@ import (
 
 	"github.com/anchore/syft/syft"
 	"github.com/anchore/syft/syft/cataloging"
+	"github.com/google/licensecheck"
 )
 
 // Tool says who lists.
@@ -20,11 +21,12 @@ type Options struct {
 	Tool Tool
 	Temp string // folder for a file without a name, through which large contents pass; "" is the system's
 	Plan *Plan  // what the image's maker meant, where that is known
+	// Facts remembers which licences a text holds; nil: nothing is remembered.
+	Facts Facts
 }
 
 // Catalog lists what is in an image.
 func Catalog(ctx context.Context, im *Image, o Options) (*Inventory, error) {
-	go func() { _, _ = scanner() }() // beside the tree; waited for below
 	t, err := newTree(im)
 	if err != nil {
 		return nil, err
@@ -40,11 +42,10 @@ func Catalog(ctx context.Context, im *Image, o Options) (*Inventory, error) {
 			r.kind[p] = true
 		}
 	}
-	licences, err := scanner()
+	ctx, err = (&texts{o.Facts, licensecheck.Scan}).context(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing the image: %w", err)
+		return nil, err
 	}
-	ctx = withScanner{ctx, licences}
 	s, err := syft.CreateSBOM(ctx, imageSource{im, r}, config(o.Tool))
 	if r.failed != nil {
 		return nil, r.failed // what Syft makes of it may be less

@@ -25,7 +25,7 @@ func finishedReport(ctx context.Context, dir string, layout *builder.Layout) (*r
 		return nil, err
 	}
 	defer v.Close()
-	inv, err := sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}})
+	inv, err := sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Facts: s})
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ var rooms = map[string]struct{ forge, owns []string }{
 	"signing/publish":    {[]string{"signing", "signing/evidence", "signing/push", "signing/statement"}, nil},
 	"signing/statement":  {[]string{"recipes/finding", "recipes/lock"}, nil},
 	"builder/start":      {[]string{"recipes/cuda"}, nil},
-	"sbom":               {[]string{"sbom/licence", "sbom/requirement"}, []string{"github.com/anchore/syft/", "github.com/anchore/stereoscope/"}},
+	"sbom":               {[]string{"sbom/licence", "sbom/requirement"}, []string{"github.com/anchore/syft/", "github.com/anchore/stereoscope/", "github.com/google/licensecheck"}},
 	"sbom/licence":       {nil, []string{"github.com/github/go-spdx/"}},
 	"sbom/requirement":   {nil, nil},
 	"sbom/saved":         {nil, nil},

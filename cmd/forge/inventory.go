@@ -94,7 +94,7 @@ func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder
 		return nil, err
 	}
 	defer v.Close()
-	inv, err := sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Plan: expected})
+	inv, err := sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Plan: expected, Facts: w.store})
 	if err != nil {
 		return nil, err
 	}

@@ -220,5 +220,5 @@ func listImage(ctx context.Context, image, called string) (*sbom.Inventory, erro
 	if called != "" && v.Labels["org.opencontainers.image.title"] == "" {
 		v.Name = called
 	}
-	return sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}})
+	return sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Facts: s})
 }
