@@ -3,6 +3,8 @@ package builder
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -264,6 +266,46 @@ func TestCopiesStayInTheRecipesFolder(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(with.Dir, "index.json")); err != nil {
 		t.Errorf("the image that was there is lost: %v", err)
 	}
+}
+
+// A team's weights may be larger than memory.
+func TestALargeFileIsCopiedWithoutBeingHeld(t *testing.T) {
+	const size = 128 << 20
+	b, im, li := scratch(t)
+	file := filepath.Join(b.Dir, "app", "weights.bin")
+	write(t, file, "", 0o644)
+	if err := os.Truncate(file, size); err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(im, li)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r, err := b.Build(t.Context(), p)
+	runtime.ReadMemStats(&after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > size/2 {
+		t.Errorf("%d bytes were allocated for a file of %d", n, size)
+	}
+	sum := sha256.New()
+	if _, err := io.CopyN(sum, zeros{}, size); err != nil {
+		t.Fatal(err)
+	}
+	if want := (Copied{"app/weights.bin", "/app/weights.bin", hex.EncodeToString(sum.Sum(nil))}); !slices.Contains(r.Copied, want) {
+		t.Errorf("copied were %+v", r.Copied)
+	}
+}
+
+// zeros reads as zeros.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // entries reads the paths of a layer back.

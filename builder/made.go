@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"syscall"
 
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
@@ -26,17 +27,17 @@ import (
 	"github.com/forge-build/forge/recipes/lock"
 )
 
-// indexed is own with the layer's index, which the store keeps too.
-func indexed(s *store.Store, codec layer.Codec, write func(w *layer.Writer) error) (lock.Layer, error) {
+// indexed is own; the store keeps the layer's index, too.
+func indexed(s *store.Store, codec layer.Codec, write func(w *layer.Writer) error) (lock.Layer, *layer.Index, error) {
 	l, ix, err := own(s, codec, write)
 	if err != nil {
-		return l, err
+		return l, nil, err
 	}
 	sum, err := putIndex(s, ix)
 	if err != nil {
-		return l, err
+		return l, nil, err
 	}
-	return l, noteIndex(s, l, sum)
+	return l, ix, noteIndex(s, l, sum)
 }
 
 // own writes one of forge's own layers into the store: entries sorted by path.
@@ -79,9 +80,10 @@ func (b *Builder) initLayer(p *Plan) (lock.Layer, error) {
 	if sum := sumOf(raw); sum != p.Lock.Init.SHA256 {
 		return lock.Layer{}, &InitError{File: file, Found: sum, Locked: p.Lock.Init.SHA256}
 	}
-	return indexed(b.Store, b.codec(p), func(w *layer.Writer) error {
+	l, _, err := indexed(b.Store, b.codec(p), func(w *layer.Writer) error {
 		return w.Add(layer.Header{Path: start.InitPath[1:], Type: layer.Regular, Mode: 0o755, Size: int64(len(raw)), Owner: "forge"}, bytes.NewReader(raw), nil)
 	})
+	return l, err
 }
 
 // InitError is a forge-init that is not the locked one.
@@ -96,9 +98,12 @@ func (e *InitError) Hint() string {
 	return "make build with the pinned toolchain makes the locked one; forge lock takes this one"
 }
 
+// entry is an entry of a layer that forge makes. The content of a regular file is content, or
+// lies in the file that open opens: one of the recipe's folder may be larger than memory.
 type entry struct {
 	layer.Header
 	content []byte
+	open    func() (*os.File, error)
 }
 
 // settingsLayer holds what depends on the recipe: environments' skeletons, accounts,
@@ -106,13 +111,13 @@ type entry struct {
 func (b *Builder) settingsLayer(p *Plan, made []convert.Made, below *base.Image) (lock.Layer, error) {
 	var es []entry
 	file := func(name string, mode int64, content []byte) {
-		es = append(es, entry{layer.Header{Path: name, Type: layer.Regular, Mode: mode, Size: int64(len(content)), Owner: "forge"}, content})
+		es = append(es, entry{Header: layer.Header{Path: name, Type: layer.Regular, Mode: mode, Size: int64(len(content)), Owner: "forge"}, content: content})
 	}
 	link := func(name, to string) {
-		es = append(es, entry{layer.Header{Path: name, Type: layer.Symlink, Mode: 0o777, Link: to, Owner: "forge"}, nil})
+		es = append(es, entry{Header: layer.Header{Path: name, Type: layer.Symlink, Mode: 0o777, Link: to, Owner: "forge"}})
 	}
 	dir := func(name string, mode int64, uid int) {
-		es = append(es, entry{layer.Header{Path: strings.Trim(name, "/"), Type: layer.Dir, Mode: mode, UID: uid, Owner: "forge"}, nil})
+		es = append(es, entry{Header: layer.Header{Path: strings.Trim(name, "/"), Type: layer.Dir, Mode: mode, UID: uid, Owner: "forge"}})
 	}
 	envs := []string{"opt/venv"}
 	for _, e := range p.Image.Environments {
@@ -155,7 +160,7 @@ func (b *Builder) settingsLayer(p *Plan, made []convert.Made, below *base.Image)
 			return lock.Layer{}, err
 		}
 		for _, a := range accounts {
-			es = append(es, entry{layer.Header{Path: a.Path, Type: layer.Regular, Mode: a.Mode, GID: a.GID, Size: int64(len(a.Content)), Owner: "forge"}, a.Content})
+			es = append(es, entry{Header: layer.Header{Path: a.Path, Type: layer.Regular, Mode: a.Mode, GID: a.GID, Size: int64(len(a.Content)), Owner: "forge"}, content: a.Content})
 		}
 	}
 	dir("tmp", 0o1777, 0)
@@ -171,7 +176,8 @@ func (b *Builder) settingsLayer(p *Plan, made []convert.Made, below *base.Image)
 		dir(w, 0o755, 0)
 	}
 	sort.SliceStable(es, func(i, j int) bool { return es[i].Path < es[j].Path })
-	return indexed(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
+	l, _, err := indexed(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
+	return l, err
 }
 
 func addAll(w *layer.Writer, es []entry) error {
@@ -179,15 +185,26 @@ func addAll(w *layer.Writer, es []entry) error {
 		if i > 0 && es[i-1].Path == e.Path && e.Type == layer.Dir {
 			continue
 		}
-		var r io.Reader
-		if e.Type == layer.Regular {
-			r = bytes.NewReader(e.content)
-		}
-		if err := w.Add(e.Header, r, nil); err != nil {
+		if err := e.add(w); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (e *entry) add(w *layer.Writer) error {
+	switch {
+	case e.Type != layer.Regular:
+		return w.Add(e.Header, nil, nil)
+	case e.open == nil:
+		return w.Add(e.Header, bytes.NewReader(e.content), nil)
+	}
+	f, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read
+	return w.Add(e.Header, f, nil)
 }
 
 // copyLayer holds a file or folder of the recipe's folder: root-owned, 0644 or 0755. It says
@@ -220,12 +237,10 @@ func (b *Builder) copyLayer(p *Plan, from, to string) (lock.Layer, []Copied, err
 		target := to
 		if name != from {
 			target = path.Join(to, strings.TrimPrefix(name, from+"/"))
-		} else if !d.IsDir() && strings.HasSuffix(to, "/") {
-			target = path.Join(to, path.Base(name))
 		}
 		switch {
 		case d.IsDir():
-			es = append(es, entry{layer.Header{Path: target, Type: layer.Dir, Mode: 0o755, Owner: "recipe"}, nil})
+			es = append(es, entry{Header: layer.Header{Path: target, Type: layer.Dir, Mode: 0o755, Owner: "recipe"}})
 		case d.Type()&fs.ModeSymlink != 0:
 			link, err := root.Readlink(name)
 			if err != nil {
@@ -234,13 +249,9 @@ func (b *Builder) copyLayer(p *Plan, from, to string) (lock.Layer, []Copied, err
 			if path.IsAbs(link) || strings.HasPrefix(path.Join(path.Dir(name), link), "..") {
 				return fmt.Errorf("%q is a link that leaves the recipe's folder", name)
 			}
-			es = append(es, entry{layer.Header{Path: target, Type: layer.Symlink, Mode: 0o777, Link: link, Owner: "recipe"}, nil})
+			es = append(es, entry{Header: layer.Header{Path: target, Type: layer.Symlink, Mode: 0o777, Link: link, Owner: "recipe"}})
 		case d.Type().IsRegular():
-			content, err := root.ReadFile(name)
-			if err != nil {
-				return err
-			}
-			info, err := root.Stat(name)
+			info, err := d.Info()
 			if err != nil {
 				return err
 			}
@@ -248,8 +259,9 @@ func (b *Builder) copyLayer(p *Plan, from, to string) (lock.Layer, []Copied, err
 			if info.Mode()&0o111 != 0 {
 				mode = 0o755
 			}
-			es = append(es, entry{layer.Header{Path: target, Type: layer.Regular, Mode: mode, Size: int64(len(content)), Owner: "recipe"}, content})
-			copied = append(copied, Copied{File: name, To: "/" + target, SHA256: sumOf(content)})
+			open := func() (*os.File, error) { return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) } // nor wait if it has become a pipe
+			es = append(es, entry{Header: layer.Header{Path: target, Type: layer.Regular, Mode: mode, Size: info.Size(), Owner: "recipe"}, open: open})
+			copied = append(copied, Copied{File: name, To: "/" + target})
 		default:
 			return fmt.Errorf("%q is neither file, folder nor link", name)
 		}
@@ -259,8 +271,18 @@ func (b *Builder) copyLayer(p *Plan, from, to string) (lock.Layer, []Copied, err
 		return lock.Layer{}, nil, fmt.Errorf("copying %q: %w", from, err)
 	}
 	sort.SliceStable(es, func(i, j int) bool { return es[i].Path < es[j].Path })
-	l, err := indexed(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
-	return l, copied, err
+	l, ix, err := indexed(b.Store, b.codec(p), func(w *layer.Writer) error { return addAll(w, es) })
+	if err != nil {
+		return lock.Layer{}, nil, fmt.Errorf("copying %q: %w", from, err)
+	}
+	sums := map[string]string{}
+	for i := range ix.Entries {
+		sums["/"+ix.Entries[i].Path] = ix.Entries[i].SHA256
+	}
+	for i := range copied {
+		copied[i].SHA256 = sums[copied[i].To]
+	}
+	return l, copied, nil
 }
 
 // isOutput says whether a folder of the recipe's is where this build writes images to.
