@@ -17,6 +17,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/forge-build/forge/builder/base"
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/builder/layer"
@@ -118,7 +119,8 @@ func sumOf(b []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// Build makes the image.
+// Build makes the image: it converts what is locked, compiles, makes the layers that are the
+// recipe's own, writes the layout, and runs the recipe's tests in it.
 func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 	if err := b.able(ctx, p); err != nil {
 		return nil, err
@@ -148,8 +150,27 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 	if err := b.noteIndexes(slices.Concat(made, compiled)); err != nil {
 		return nil, err
 	}
-	var layers []lock.Layer
-	var copied []Copied
+	layers, copied, err := b.layers(ctx, p, made, compiled, below)
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.layout(ctx, p, layers)
+	if err != nil {
+		return nil, err
+	}
+	r.Removed, r.Copied = RemovedBy(made), copied
+	for _, x := range p.Image.Runs {
+		r.Runs = append(r.Runs, x.Name)
+	}
+	if b.NoTest {
+		return r, nil
+	}
+	return r, b.test(ctx, p, r, layers)
+}
+
+// layers are all layers of an image, in its order: the made and compiled ones, those of the
+// base, and those that are made here.
+func (b *Builder) layers(ctx context.Context, p *Plan, made, compiled []convert.Made, below *base.Image) (layers []lock.Layer, copied []Copied, err error) {
 	next := 0
 	for _, l := range p.Layers {
 		var x lock.Layer
@@ -175,22 +196,11 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 			err = fmt.Errorf("layer %q: kind %q cannot be made", l.Name, l.Kind)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		layers = append(layers, x)
 	}
-	r, err := b.layout(ctx, p, layers)
-	if err != nil {
-		return nil, err
-	}
-	r.Removed, r.Copied = RemovedBy(made), copied
-	for _, x := range p.Image.Runs {
-		r.Runs = append(r.Runs, x.Name)
-	}
-	if b.NoTest {
-		return r, nil
-	}
-	return r, b.test(ctx, p, r, layers)
+	return layers, copied, nil
 }
 
 // claimed is the made layer that a lock claims.
