@@ -2,8 +2,10 @@ package builder
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -85,6 +87,9 @@ func imageIn(root *os.Root, digest string) (v1.Descriptor, error) {
 	}
 	var index v1.IndexManifest
 	raw, err := readDocument(root, "index.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return v1.Descriptor{}, errors.New("it is no OCI layout: it has no index.json")
+	}
 	if err == nil {
 		err = json.Unmarshal(raw, &index)
 	}
