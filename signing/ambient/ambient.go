@@ -26,8 +26,7 @@ type Host struct {
 	Getenv func(string) string
 	// Client asks pipelines' services; their addresses are the environment's word.
 	Client *http.Client
-	// Files maps the fixed paths, for tests.
-	Root string
+	Root   string // before fixed paths, for tests
 }
 
 // audience is whom a token must be for. Source: Fulcio, docs/oidc.md.
@@ -64,10 +63,9 @@ func Find(h Host) (Source, error) {
 	case getenv("BUILDKITE_AGENT_ACCESS_TOKEN") != "":
 		return Source{"Buildkite", buildkite}, nil
 	}
-	for _, path := range []string{"/var/run/sigstore/cosign/oidc-token"} {
-		if _, err := os.Stat(h.Root + path); err == nil {
-			return FromFile(h.Root + path), nil
-		}
+	mounted := h.Root + "/var/run/sigstore/cosign/oidc-token" // into a pod of Kubernetes
+	if _, err := os.Stat(mounted); err == nil {
+		return FromFile(mounted), nil
 	}
 	if at := getenv("GCE_METADATA_HOST"); at != "" || google(h.Root) {
 		if at == "" {
