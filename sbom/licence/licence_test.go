@@ -193,3 +193,15 @@ func TestWhatIsSaidTwiceIsThereOnce(t *testing.T) {
 		t.Error(none.Expression)
 	}
 }
+
+// What reference makes of a text without words is what Nameless knows.
+func TestAReferenceWithoutWordsIsNameless(t *testing.T) {
+	for _, row := range []struct {
+		words, text string
+		want        bool
+	}{{"", "All rights reserved.", true}, {"?!", "text", true}, {"BSD", "text", false}, {"BSD", "", false}, {"Acme License", "", false}} {
+		if id := reference(row.words, row.text).ID; Nameless(id) != row.want {
+			t.Errorf("%q %q is %s, nameless: %v", row.words, row.text, id, !row.want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package licence
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"strings"
 )
 
@@ -52,6 +53,11 @@ func reference(words, text string) Ref {
 	}
 	return Ref{"LicenseRef-" + name, words, text}
 }
+
+var nameless = regexp.MustCompile(`^LicenseRef-[0-9a-f]{8}$`)
+
+// Nameless tells whether a reference stands for a text alone, for which there are no words.
+func Nameless(id string) bool { return nameless.MatchString(id) }
 
 // Unknown is a licence of which there are words and perhaps a text, and no meaning.
 func Unknown(words, text string) Licence {
