@@ -43,7 +43,7 @@ func (d *Diagnostics) Error() string {
 }
 
 func place(r *hcl.Range) string {
-	if r == nil {
+	if r == nil || *r == (hcl.Range{}) {
 		return "recipe"
 	}
 	return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
@@ -126,7 +126,7 @@ func pointed(text string, at *hcl.Range, caret string) string {
 // result is a line that points at the value.
 func (d *Diagnostics) excerpt(x *hcl.Diagnostic) (*hcl.Diagnostic, map[string]*hcl.File, string) {
 	shown := &hcl.Diagnostic{Severity: x.Severity, Summary: visible(x.Summary, maxLine), Detail: visible(x.Detail, maxDetail)}
-	if x.Subject == nil {
+	if x.Subject == nil || *x.Subject == (hcl.Range{}) { // of the command line
 		return shown, nil, ""
 	}
 	r := *x.Subject
@@ -201,14 +201,20 @@ func mistake(at hcl.Range, summary, format string, args ...any) *hcl.Diagnostic 
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &at}
 }
 
-// nearest ends a sentence with the known word that may have been meant.
-func nearest(word string, known []string) string {
+// Nearest is the known word that may have been meant by another; empty: none is like it.
+func Nearest(word string, known []string) string {
 	best, least := "", len(word)/3+2
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
 			best, least = k, d
 		}
 	}
+	return best
+}
+
+// nearest ends a sentence with the known word that may have been meant.
+func nearest(word string, known []string) string {
+	best := Nearest(word, known)
 	if best == "" {
 		return "It must be one of " + strings.Join(known, ", ") + "."
 	}

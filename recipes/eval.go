@@ -254,11 +254,19 @@ func (e *evaluator) variables(blocks []*hclsyntax.Block, o Options) hcl.Diagnost
 	}
 	for _, name := range sortedKeys(o.Vars) {
 		if _, ok := values[name]; !ok {
-			diags = append(diags, mistake(hcl.Range{}, "Unknown variable", "--var %s: the recipe declares no such variable. %s", name, nearest(name, sortedKeys(values))))
+			diags = append(diags, mistake(hcl.Range{}, "Unknown variable", "--var %s: the recipe declares no such variable. %s", name, declared(name, sortedKeys(values))))
 		}
 	}
 	e.ctx.Variables["var"] = cty.ObjectVal(values)
 	return diags
+}
+
+// declared ends a sentence about a variable that a recipe does not have.
+func declared(name string, all []string) string {
+	if len(all) == 0 {
+		return "It declares none: variable \"" + name + "\" {} does."
+	}
+	return nearest(name, all)
 }
 
 // Hidden stands for a value that is not repeated.
