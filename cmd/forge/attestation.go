@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ func newAttestation(t *terminal) *cobra.Command {
 	var o attestationOptions
 	c := &cobra.Command{
 		Use:   "attestation IMAGE --type KIND",
-		Short: "Print a verified statement about an image",
+		Short: "Print a verified attestation of an image: SBOM, provenance, scan, …",
 		Long: `Attestation verifies an image as verify does, and prints the newest statement
 of a kind that holds: the document alone, an SBOM for example, or with --statement
 the whole in-toto statement that was signed. What nobody you name has signed is
@@ -42,13 +43,16 @@ or a full predicate type.`,
 	o.expectation.flags(c)
 	o.reading(c)
 	o.platform(c)
-	c.Flags().StringVar(&o.kind, "type", "", "the kind of statement")
+	c.Flags().StringVar(&o.kind, "type", "", "the `KIND` of statement")
 	c.Flags().BoolVar(&o.statement, "statement", false, "print the whole statement: subject, type and document")
 	return c
 }
 
 func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref string) error {
 	types := signing.Types(o.kind)
+	if o.kind == "" {
+		return usageError{errors.New("--type is missing; known are " + strings.Join(signing.Kinds(), ", ") + ", or a full predicate type")}
+	}
 	if types == nil {
 		return usageError{fmt.Errorf("--type %q is no kind of statement; known are %s, or a full predicate type", o.kind, strings.Join(signing.Kinds(), ", "))}
 	}
@@ -87,7 +91,7 @@ func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref 
 	if o.statement || len(document) == 0 {
 		document = s.Payload
 	}
-	_, err = t.out.Write(append(document, '\n'))
+	_, err = t.stdout().Write(append(document, '\n'))
 	return err
 }
 

@@ -17,8 +17,7 @@ import (
 )
 
 type buildOptions struct {
-	vars     []string
-	image    string
+	selection
 	lock     bool
 	offline  bool
 	output   string
@@ -38,7 +37,7 @@ func newBuild(t *terminal) *cobra.Command {
 	var publishes bool
 	c := &cobra.Command{
 		Use:   "build RECIPE",
-		Short: "Make the images of a recipe from its lock",
+		Short: "Build the images of a recipe from its lock",
 		Long: `Build fetches what the lock names, turns it into layers, assembles the images and
 writes an OCI layout to dist/<image>. It prints one line for each image:
 oci:DIR@sha256:…. With --json it prints a document: digest, folder, layers, what slim
@@ -52,7 +51,7 @@ Each image is looked up in a database of vulnerabilities; see forge scan. What t
 recipe does not tolerate ends the build with exit code 3: the layout stays, and is
 neither loaded nor published. The verdict is IMAGE.scan.json, and IMAGE.vex.json states
 what the recipe's waivers accept. A recipe without a vulnerabilities block is built
-without a database, too, and says so loudly.
+without a database, too, with a warning.
 
 Beside each layout lie IMAGE.report.html, a page that says what is in the image for
 somebody who does not know forge, and IMAGE.report.json, the same for programs. They
@@ -75,13 +74,12 @@ else: not on the machine, the builder, the time or the user.`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
-	f.StringVar(&o.image, "image", "", "only this image of the recipe")
+	o.selection.flags(c)
 	f.BoolVar(&o.lock, "lock", false, "write the lock first when it is missing or no longer fits")
 	f.BoolVar(&o.offline, "offline", false, "open no socket; say what is missing")
-	f.StringVar(&o.output, "output", "dist", "folder for the OCI layouts, one below it for each image (DIR or oci:DIR), or docker-archive:FILE")
-	f.StringVar(&o.load, "load", "", "bring the images into an engine of this host: "+engines)
-	f.StringVar(&o.builder, "builder", "auto", "who executes the recipe's steps: auto, embedded, none, unix:///PATH, tcp://HOST:PORT, docker-container://NAME, kube-pod://NAME")
+	f.StringVar(&o.output, "output", "dist", "folder `DIR` for the OCI layouts, one below it for each image; or docker-archive:FILE")
+	f.StringVar(&o.load, "load", "", "bring the images into this host's `ENGINE`: "+engines)
+	f.StringVar(&o.builder, "builder", "auto", "the `BUILDER` that executes the recipe's steps: auto, embedded, none, unix:///PATH, tcp://HOST:PORT, docker-container://NAME, podman-container://NAME, kube-pod://NAME")
 	f.BoolVar(&o.noTest, "no-test", false, "do not run the recipe's tests")
 	f.BoolVar(&o.check, "check", false, "build twice more from nothing, and explain the first difference (exit 2)")
 	addSummary(c, &o.summary)
@@ -92,6 +90,9 @@ else: not on the machine, the builder, the time or the user.`,
 	return c
 }
 
+// runBuild reads the recipe and its lock, makes one image after another, and publishes them,
+// if that is asked for, once all of them have passed. What can be refused is refused before
+// anything is made: flags, lock, destination, signer, database.
 func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) error {
 	if err := builder.CheckAddress(o.builder); err != nil {
 		return usageError{err}
@@ -99,11 +100,7 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 	if err := errors.Join(checkLoad(o.load), checkSummary(o.summary)); err != nil {
 		return err
 	}
-	file, err := loadRecipe(path, o.vars)
-	if err != nil {
-		return err
-	}
-	images, err := chosen(file, o.image)
+	file, images, err := o.selection.load(path)
 	if err != nil {
 		return err
 	}
@@ -124,44 +121,23 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 	if err != nil {
 		return err
 	}
-	b := w.builder(o.builder)
-	b.Output, b.NoTest, b.NoExec = out.dir, o.noTest, o.noExec
 	keeper, err := newGatekeeper(ctx, t, o, file, images)
 	if err != nil {
 		return err
 	}
 	defer keeper.close()
+	a := &assembly{workshop: w, o: o, lock: l, out: out, keeper: keeper, maker: w.builder(o.builder)}
+	a.maker.Output, a.maker.NoTest, a.maker.NoExec = out.dir, o.noTest, o.noExec
 	var done []builtImage
 	for _, im := range images {
-		start := time.Now()
-		plan, err := builder.New(im, l.Images[im.Name])
+		one, err := a.image(ctx, im)
 		if err != nil {
 			return err
 		}
-		result, err := b.Build(ctx, plan)
-		if err != nil {
-			return fmt.Errorf("building image %q: %w", im.Name, w.allMissing(err, l.Images[im.Name]))
-		}
-		if o.check {
-			if err := same(ctx, b, w, plan, result); err != nil {
-				return err
-			}
-		}
-		if err := finish(ctx, w, o, built{plan: plan, result: result, vars: o.vars, noTest: o.noTest}, out, keeper); err != nil {
-			return err
-		}
-		t.built(im.Name, out.reference(result), result, o.publish == nil)
-		done = append(done, builtImage{im.Name, out.reference(result), out.siblings(im).html(), time.Since(start).Seconds(), result, nil})
+		done = append(done, *one)
 	}
-	of := func(im *recipes.Image) *builtImage { return &done[slices.Index(images, im)] }
-	for _, s := range ships { // once all have passed
-		p, err := s.built(ctx, t, file, l, o.builder, func(im *recipes.Image) made { return made{result: of(im).Result, at: out.siblings(im)} })
-		if err != nil {
-			return err
-		}
-		for _, im := range s.images {
-			of(im).Published = p
-		}
+	if err := a.publish(ctx, ships, images, done); err != nil {
+		return err
 	}
 	if t.json {
 		return t.document(done)
@@ -169,33 +145,96 @@ func runBuild(ctx context.Context, t *terminal, o buildOptions, path string) err
 	return nil
 }
 
-// finish judges an image, and only then hands it on: to an archive, to an engine. The report
-// says what came of it in any case.
-func finish(ctx context.Context, w *workshop, o buildOptions, b built, out destination, keeper *gatekeeper) error {
-	im, at := b.plan.Image, out.siblings(b.plan.Image)
+// assembly is the building of a recipe's images.
+type assembly struct {
+	*workshop
+	o      buildOptions
+	lock   *lock.Lock
+	out    destination
+	keeper *gatekeeper
+	maker  *builder.Builder
+}
+
+// image makes one image: plan, layers, layout and tests, then what is in it, the gate and the
+// report.
+func (a *assembly) image(ctx context.Context, im *recipes.Image) (*builtImage, error) {
+	start := time.Now()
+	plan, err := builder.New(im, a.lock.Images[im.Name])
+	if err != nil {
+		return nil, err
+	}
+	result, err := a.maker.Build(ctx, plan)
+	if err != nil {
+		return nil, fmt.Errorf("building image %q: %w", im.Name, a.allMissing(err, plan.Lock))
+	}
+	if a.o.check {
+		if err := a.again(ctx, plan, result); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.finish(ctx, built{plan: plan, result: result, vars: a.o.vars, noTest: a.o.noTest}); err != nil {
+		return nil, err
+	}
+	reference := a.out.reference(result)
+	a.t.built(im.Name, reference, result, a.o.publish == nil)
+	return &builtImage{im.Name, reference, a.out.siblings(im).html(), time.Since(start).Seconds(), result, nil}, nil
+}
+
+// again is a differenceError when an image is not the same each time.
+func (a *assembly) again(ctx context.Context, p *builder.Plan, r *builder.Result) error {
+	difference, err := a.maker.Check(ctx, p, r, a.fetcherFor)
+	if err != nil {
+		return fmt.Errorf("checking image %q: %w", p.Image.Name, err)
+	}
+	if difference != "" {
+		return differenceError{fmt.Errorf("image %q is not the same each time: %s", p.Image.Name, difference)}
+	}
+	a.t.say("%s: built from nothing twice, the same each time", p.Image.Name)
+	return nil
+}
+
+// finish lists what is in an image, judges it, and only then hands it on: to an archive, to an
+// engine. The report says what came of it in any case.
+func (a *assembly) finish(ctx context.Context, b built) error {
+	im, at := b.plan.Image, a.out.siblings(b.plan.Image)
 	if err := at.removeVerdict(); err != nil {
 		return err
 	}
 	var err error
-	if b.inventory, err = w.inventory(ctx, b.plan, b.result, at); err != nil {
+	if b.inventory, err = a.inventory(ctx, b.plan, b.result, at); err != nil {
 		return err
 	}
 	var failed error
-	if b.scan, failed = keeper.judge(ctx, b, at); b.scan == nil {
+	if b.scan, failed = a.keeper.judge(ctx, b, at); b.scan == nil {
 		return failed
 	}
 	if failed == nil {
-		failed = out.write(im, b.result)
+		failed = a.out.write(im, b.result)
 	}
 	if failed == nil {
-		failed = load(ctx, w.t, o.load, im, b.result)
+		failed = load(ctx, a.t, a.o.load, im, b.result)
 	}
-	rep, err := w.writeReport(b, at)
+	rep, err := a.writeReport(b, at)
 	if err == nil {
-		w.t.say("%s: what is in it, and all that is known of it: %s", im.Name, at.html())
-		err = summarize(w.t, o.summary, at, rep.WriteMarkdown)
+		a.t.say("%s: report: %s", im.Name, at.html())
+		err = summarize(a.t, a.o.summary, at, rep.WriteMarkdown)
 	}
 	return errors.Join(failed, err)
+}
+
+// publish brings images to their repositories; done has one for each of images.
+func (a *assembly) publish(ctx context.Context, ships []*shipment, images []*recipes.Image, done []builtImage) error {
+	of := func(im *recipes.Image) *builtImage { return &done[slices.Index(images, im)] }
+	for _, s := range ships {
+		p, err := s.built(ctx, a.t, a.file, a.lock, a.o.builder, func(im *recipes.Image) made { return made{result: of(im).Result, at: a.out.siblings(im)} })
+		if err != nil {
+			return err
+		}
+		for _, im := range s.images {
+			of(im).Published = p
+		}
+	}
+	return nil
 }
 
 // builtImage is one image in the document of build --json.
@@ -232,19 +271,6 @@ func (t *terminal) built(name, reference string, r *builder.Result, result bool)
 	t.say("%s: %d layers, %s%s", name, len(r.Layers), megabytes(size), left)
 }
 
-// same is a differenceError when an image is not the same each time.
-func same(ctx context.Context, b *builder.Builder, w *workshop, p *builder.Plan, r *builder.Result) error {
-	difference, err := b.Check(ctx, p, r, w.fetcherFor)
-	if err != nil {
-		return fmt.Errorf("checking image %q: %w", p.Image.Name, err)
-	}
-	if difference != "" {
-		return differenceError{fmt.Errorf("image %q is not the same each time: %s", p.Image.Name, difference)}
-	}
-	w.t.say("%s: built from nothing twice, the same each time", p.Image.Name)
-	return nil
-}
-
 // allMissing makes an error about the first file that is missing offline one about all.
 func (w *workshop) allMissing(err error, li *lock.Image) error {
 	var first, all *fetch.OfflineError
@@ -264,7 +290,7 @@ func lockFor(ctx context.Context, t *terminal, o buildOptions, path string, file
 	if err == nil || !o.lock || !errors.As(err, &stale) {
 		return l, err
 	}
-	if _, err := writeLock(ctx, t, lockOptions{vars: o.vars, image: o.image, builder: o.builder}, path); err != nil {
+	if _, err := writeLock(ctx, t, lockOptions{selection: o.selection, builder: o.builder}, path); err != nil {
 		return nil, err
 	}
 	return readLock(path)

@@ -33,17 +33,17 @@ blobs the embedded builder keeps what it has unpacked; that is shown and pruned 
 	}
 	var o pruneOptions
 	prune := &cobra.Command{
-		Use: "prune", Short: "Remove what was not used lately", Args: exactly(),
+		Use: "prune", Short: "Remove what has not been used lately", Args: exactly(),
 		Example: "  forge cache prune --older-than 720h\n  forge cache prune --older-than 0s --max-size 20000 --dry-run",
-		Long:    "Prune removes blobs that were not used for a while, oldest first, and what the embedded\nbuilder keeps if that was not used either. Nothing in use is removed.\n" + exitCodes,
+		Long:    "Prune removes blobs that were not used for a while, oldest first, and what the embedded\nbuilder keeps if that was not used either. Nothing in use is removed.",
 		RunE:    func(c *cobra.Command, _ []string) error { return runCachePrune(c.Context(), t, o) },
 	}
 	prune.Flags().DurationVar(&o.olderThan, "older-than", 30*24*time.Hour, "only what was not used for this long; 0s: whatever its age")
-	prune.Flags().Int64Var(&o.maxSize, "max-size", 0, "stop when the store is at most this many MB")
+	prune.Flags().Int64Var(&o.maxSize, "max-size", 0, "stop when the store is at most this many `MB`")
 	prune.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say what would go")
 	c.AddCommand(
-		&cobra.Command{Use: "show", Short: "Say what the store holds", Example: "  forge cache show --json", Long: "Show counts the store's blobs.\n" + exitCodes, Args: exactly(), RunE: func(*cobra.Command, []string) error { return runCacheShow(t) }},
-		&cobra.Command{Use: "verify", Short: "Hash every byte again", Example: "  forge cache verify", Long: "Verify hashes every blob and removes those that are not what their name says.\n" + exitCodes, Args: exactly(), RunE: func(c *cobra.Command, _ []string) error { return runCacheVerify(c.Context(), t) }},
+		&cobra.Command{Use: "show", Short: "Show what the store holds", Example: "  forge cache show --json", Long: "Show counts the store's blobs.", Args: exactly(), RunE: func(*cobra.Command, []string) error { return runCacheShow(t) }},
+		&cobra.Command{Use: "verify", Short: "Hash every byte again", Example: "  forge cache verify", Long: "Verify hashes every blob and removes those that are not what their name says.", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error { return runCacheVerify(c.Context(), t) }},
 		prune,
 	)
 	return c

@@ -20,7 +20,7 @@ import (
 func newCopy(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "copy SOURCE DESTINATION",
-		Short: "Mirror an image with everything that is said about it",
+		Short: "Copy an image with its signatures and attestations",
 		Long: `Copy brings an image, or an index with its images, to another place, together with
 what refers to it: signatures, attestations and SBOMs, found by the registry's
 referrers API, by the fallback tag, or under cosign's older tags. SOURCE and
@@ -69,7 +69,7 @@ func readSpot(s string) (spot, error) {
 	}
 	ref, err := name.ParseReference(s, name.StrictValidation)
 	if err != nil {
-		return spot{}, usageError{fmt.Errorf("%q is no place: it is REGISTRY/REPOSITORY:TAG, REGISTRY/REPOSITORY@sha256:…, oci:DIR or oci-archive:FILE", s)}
+		return spot{}, usageError{fmt.Errorf("%q names neither an image nor a place for one: REGISTRY/REPOSITORY:TAG, REGISTRY/REPOSITORY@sha256:…, oci:DIR or oci-archive:FILE", s)}
 	}
 	if d, ok := ref.(name.Digest); ok {
 		return spot{repo: ref.Context(), digest: d.DigestStr()}, nil

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -29,11 +28,11 @@ func newDiff(t *terminal) *cobra.Command {
 	var o diffOptions
 	c := &cobra.Command{
 		Use:   "diff A B",
-		Short: "Say what differs between two locks or two images",
+		Short: "Compare two locks or two images",
 		Long: `Diff compares two locks (recipes or lock files), or two images: packages, sizes,
 CUDA, driver, and which layers are shared. An image is the folder of an OCI layout, an
-oci-archive, a reference in a registry, a report (IMAGE.report.json) or an SBOM (SPDX,
-CycloneDX or Syft's JSON).
+oci-archive or docker-archive, a reference in a registry, a report (IMAGE.report.json) or
+an SBOM (SPDX, CycloneDX or Syft's JSON).
 
 Of images it also compares what is in them: packages that are new, gone or of another
 version, licences, and findings that are new, fixed, worse or better. Findings are those
@@ -48,8 +47,8 @@ now, in one database, by the strictest limits.`,
 		RunE: func(c *cobra.Command, args []string) error { return runDiff(c.Context(), t, o, args[0], args[1]) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.image, "image", "", "the image to compare, when a lock has several")
-	f.StringVar(&o.platform, "platform", "linux/"+runtime.GOARCH, "which image of an index")
+	f.StringVar(&o.image, "image", "", "the image `NAME`, when a lock has several")
+	addPlatform(c, &o.platform)
 	f.BoolVar(&o.scan, "scan", false, "look both up in the vulnerability database now")
 	o.database.flags(c)
 	return c

@@ -24,7 +24,7 @@ func newDoctor(t *terminal) *cobra.Command {
 	var o doctorOptions
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what this host can do, and how to mend what it cannot",
+		Short: "Check what this host can do, and say how to fix what it cannot",
 		Long: `Doctor looks at the builder, the NVIDIA driver, the disk, and whether the package
 index answers. Each finding that limits forge comes with a fix.`,
 		Example: `  forge doctor
@@ -32,7 +32,7 @@ index answers. Each finding that limits forge comes with a fix.`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error { return runDoctor(c.Context(), t, o) },
 	}
-	c.Flags().StringVar(&o.need, "need", "", "fail unless this is fine: sandbox, driver, disk, index")
+	c.Flags().StringVar(&o.need, "need", "", "fail unless this `PART` is fine: sandbox, driver, disk, index")
 	return c
 }
 

@@ -9,19 +9,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/forge-build/forge/builder/convert"
+	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
 )
 
-type explainOptions struct {
-	image string
-	vars  []string
-}
-
 func newExplain(t *terminal) *cobra.Command {
-	var o explainOptions
+	var o selection
 	c := &cobra.Command{
 		Use:   "explain RECIPE NAME",
-		Short: "Say why a wheel, package, layer, file or driver floor is in the image",
+		Short: "Explain why a wheel, package, layer, file or minimum driver is in the image",
 		Long: `Explain reads the lock and says of a wheel, a Debian package, a layer, or of
 "driver" and "cuda", why it is there, who asked for it, and how big it is.
 
@@ -35,8 +31,7 @@ made the image's layers.`,
 		Args: exactly("RECIPE", "NAME"),
 		RunE: func(_ *cobra.Command, args []string) error { return runExplain(t, o, args[0], args[1]) },
 	}
-	c.Flags().StringVar(&o.image, "image", "", "only this image of the recipe")
-	c.Flags().StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
+	o.flags(c)
 	return c
 }
 
@@ -48,7 +43,7 @@ type reason struct {
 	Because []string    `json:"because,omitempty"` // chains from a request of the recipe down to it
 }
 
-func runExplain(t *terminal, o explainOptions, path, name string) error {
+func runExplain(t *terminal, o selection, path, name string) error {
 	l, err := readLock(path)
 	if err != nil {
 		return err
@@ -63,7 +58,7 @@ func runExplain(t *terminal, o explainOptions, path, name string) error {
 		li := l.Images[image]
 		found := explain(li, name)
 		if inside {
-			if found, err = explainInside(o, path, name, image, li); err != nil {
+			if found, err = explainInside(o.vars, path, name, image, li); err != nil {
 				return err
 			}
 		}
@@ -96,15 +91,11 @@ func runExplain(t *terminal, o explainOptions, path, name string) error {
 
 // explainInside explains a path of an image, or a rule of slim. What the lock does not say
 // is in the layers that this machine has made.
-func explainInside(o explainOptions, path, name, image string, li *lock.Image) ([]reason, error) {
+func explainInside(vars []string, path, name, image string, li *lock.Image) ([]reason, error) {
 	if strings.HasSuffix(path, ".json") {
 		return nil, usageError{fmt.Errorf("explaining %q: the recipe is needed, a lock does not say what slim does", name)}
 	}
-	file, err := loadRecipe(path, o.vars)
-	if err != nil {
-		return nil, err
-	}
-	images, err := chosen(file, image)
+	file, images, err := selection{vars, image}.load(path)
 	if err != nil {
 		return nil, err
 	}
@@ -339,37 +330,12 @@ func knownNames(li *lock.Image) []string {
 
 // nearest is the end of a message that names what may have been meant.
 func nearest(name string, names []string) string {
-	best, least := "", len(name)/3+2
-	for _, n := range names {
-		if strings.Contains(n, name) {
-			return fmt.Sprintf("; did you mean %q?", n)
-		}
-		if d := distance(name, n); d < least {
-			best, least = n, d
-		}
+	meant := recipes.Nearest(name, names)
+	if i := slices.IndexFunc(names, func(n string) bool { return strings.Contains(n, name) }); i >= 0 {
+		meant = names[i]
 	}
-	if best == "" {
+	if meant == "" {
 		return ""
 	}
-	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// distance is the number of letters to insert, delete or replace.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := last
-			if a[i] != b[j] {
-				cost = 1 + min(last, row[j], row[j+1])
-			}
-			last, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return fmt.Sprintf("; did you mean %q?", meant)
 }

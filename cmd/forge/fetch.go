@@ -17,8 +17,7 @@ import (
 )
 
 type fetchOptions struct {
-	vars     []string
-	image    string
+	selection
 	to, from string
 }
 
@@ -26,7 +25,7 @@ func newFetch(t *terminal) *cobra.Command {
 	var o fetchOptions
 	c := &cobra.Command{
 		Use:   "fetch RECIPE",
-		Short: "Bring every locked byte into the store or a folder",
+		Short: "Download every locked file into the store or a folder",
 		Long: `Fetch downloads each wheel and package that the lock names and checks its sha256.
 With --to the files are also put into a folder; with --from they are taken from
 one, and nothing is downloaded. forge build --offline then opens no socket.`,
@@ -37,10 +36,9 @@ one, and nothing is downloaded. forge build --offline then opens no socket.`,
 		RunE: func(c *cobra.Command, args []string) error { return runFetch(c.Context(), t, o, args[0]) },
 	}
 	f := c.Flags()
-	f.StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
-	f.StringVar(&o.image, "image", "", "only this image of the recipe")
-	f.StringVar(&o.to, "to", "", "folder to put the files into")
-	f.StringVar(&o.from, "from", "", "folder to take the files from")
+	o.selection.flags(c)
+	f.StringVar(&o.to, "to", "", "put the files into the folder `DIR` too")
+	f.StringVar(&o.from, "from", "", "take the files from the folder `DIR`, and download nothing")
 	return c
 }
 
@@ -48,11 +46,7 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 	if o.to != "" && o.from != "" {
 		return usageError{errors.New("--to and --from exclude one another")}
 	}
-	file, err := loadRecipe(recipe, o.vars)
-	if err != nil {
-		return err
-	}
-	images, err := chosen(file, o.image)
+	file, images, err := o.load(recipe)
 	if err != nil {
 		return err
 	}
@@ -143,7 +137,7 @@ func (w *workshop) bring(ctx context.Context, o fetchOptions, a artifact, downlo
 		return fmt.Errorf("making the folder: %w", err)
 	}
 	to := filepath.Join(o.to, a.name)
-	if info, err := os.Stat(to); err == nil && info.Size() == a.size {
+	if sum, err := fileSum(to); err == nil && sum == a.sum {
 		return nil
 	}
 	return w.store.Place(a.sum, to)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -19,9 +20,15 @@ type hinted struct {
 func (h hinted) Unwrap() error { return h.error }
 func (h hinted) Hint() string  { return h.hint }
 
+// opener is os.OpenFile, or that of an os.Root.
+type opener func(path string, flag int, mode fs.FileMode) (*os.File, error)
+
 // openRegular opens a file that is no pipe, device or folder.
-func openRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold it up
+func openRegular(path string) (*os.File, error) { return opener(os.OpenFile).regular(path) }
+
+// regular is openRegular below a root.
+func (open opener) regular(path string) (*os.File, error) {
+	f, err := open(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold it up
 	if err != nil {
 		return nil, err
 	}
@@ -34,15 +41,23 @@ func openRegular(path string) (*os.File, error) {
 
 // readUpTo reads a regular file, or standard input for -, of at most limit bytes.
 func readUpTo(path string, limit int64) ([]byte, error) {
-	var in io.Reader = os.Stdin
-	if path != "-" {
-		f, err := openRegular(path)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+	if path == "-" {
+		return readAll(os.Stdin, limit)
 	}
+	return opener(os.OpenFile).read(path, limit)
+}
+
+// read reads a regular file of at most limit bytes.
+func (open opener) read(path string, limit int64) ([]byte, error) {
+	f, err := open.regular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, limit)
+}
+
+func readAll(in io.Reader, limit int64) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(in, limit+1))
 	if err == nil && int64(len(raw)) > limit {
 		err = fmt.Errorf("it is larger than %d bytes", limit)

@@ -19,7 +19,7 @@ func newFmt(t *terminal) *cobra.Command {
 	var o fmtOptions
 	c := &cobra.Command{
 		Use:   "fmt RECIPE…",
-		Short: "Write recipes in the one form that HCL has",
+		Short: "Format recipes",
 		Long:  "Fmt rewrites each recipe in place and prints the names of those it changed.\nWith - it reads standard input and writes standard output.",
 		Example: `  forge fmt recipe.hcl
   forge fmt --check recipe.hcl     # exit 2 when it is not formatted`,

@@ -51,7 +51,7 @@ func newGatekeeper(ctx context.Context, t *terminal, o buildOptions, file *recip
 	var unusable *vuln.DatabaseError
 	if errors.As(err, &unusable) && !relied {
 		if g.skip = unusable.Reason; unusable.ID == vuln.Missing {
-			g.skip = "no vulnerability database is at hand; forge scan fetches one, and a vulnerabilities block makes it due"
+			g.skip = "there is no vulnerability database on this host; forge scan fetches one, and so does a build whose recipe has a vulnerabilities block"
 		}
 		return g, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -328,6 +329,28 @@ func TestABuildWithAllBytesAsksNobody(t *testing.T) {
 	n.must("lock", "-q", "recipe.hcl")
 	if more := n.asked("")[asked:]; slices.ContainsFunc(more, func(l string) bool { return !strings.Contains(l, "/simple/alpha/") }) || len(more) > 1 {
 		t.Errorf("asked: %v", more)
+	}
+}
+
+// A file of a bundle that is another, if of the same size, is put there again.
+func TestABundleIsMended(t *testing.T) {
+	n, _ := lockable(t)
+	n.must("lock", "-q", "recipe.hcl")
+	n.must("fetch", "-q", "--to", "bundle", "recipe.hcl")
+	files, err := filepath.Glob(n.path("bundle/*.whl"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v %v", files, err)
+	}
+	whole, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(files[0]), os.WriteFile(files[0], bytes.Repeat([]byte{'x'}, len(whole)), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	n.must("fetch", "-q", "--to", "bundle", "recipe.hcl")
+	if now, err := os.ReadFile(files[0]); err != nil || !bytes.Equal(now, whole) {
+		t.Errorf("the bundle has another file (%v)", err)
 	}
 }
 

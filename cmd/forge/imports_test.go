@@ -18,7 +18,7 @@ const module = "github.com/forge-build/forge/"
 var rooms = map[string]struct{ forge, owns []string }{
 	"cmd/forge": {[]string{"builder", "builder/base", "builder/convert", "builder/fetch", "builder/layer", "builder/resolve", "builder/start", "builder/store",
 		"recipes", "recipes/cuda", "recipes/draft", "recipes/finding", "recipes/lock", "recipes/registry", "recipes/requirements", "recipes/trust",
-		"sbom", "sbom/saved", "sbom/report", "sbom/vex", "sbom/vuln",
+		"sbom", "sbom/licence", "sbom/saved", "sbom/report", "sbom/vex", "sbom/vuln",
 		"signing", "signing/admission", "signing/ambient", "signing/evidence", "signing/judge", "signing/login", "signing/publish", "signing/push", "signing/statement", "signing/strictjson", "recipes/manifests"}, []string{"github.com/spf13/"}},
 	"cmd/forge-init":       {[]string{"builder/start"}, nil},
 	"recipes":              {[]string{"recipes/cuda", "recipes/finding", "recipes/requirements", "recipes/trust"}, []string{"github.com/hashicorp/hcl/", "github.com/zclconf/"}},

@@ -38,16 +38,16 @@ below its own folder: write it beside them.`,
 		RunE: func(*cobra.Command, []string) error { return runInit(t, o) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.name, "name", "", "name of the image")
-	f.StringVar(&o.torch, "pytorch", "", "torch version; \"newest\" leaves it to forge lock")
-	f.StringVar(&o.cuda, "cuda", "", "CUDA version (12.8), or cpu")
-	f.StringSliceVar(&o.gpus, "gpu", nil, "GPUs that it must run on (A100, H100, …)")
-	f.StringVar(&o.driver, "driver", "", "oldest driver of the fleet (525.60.13)")
-	f.StringVar(&o.python, "python", "", "Python version")
-	f.StringSliceVar(&o.require, "require", nil, "a requirement (numpy>=2)")
-	f.StringSliceVar(&o.packages, "package", nil, "a Debian package (libgomp1)")
-	f.StringVar(&o.from, "from", "", "requirements.txt, environment.yml, pyproject.toml, uv.lock, pylock.toml or Dockerfile to start from")
-	f.StringVarP(&o.output, "output", "o", "", "file to write; it must not exist (default: standard output)")
+	f.StringVar(&o.name, "name", "", "`NAME` of the image")
+	f.StringVar(&o.torch, "pytorch", "", "torch `VERSION`; \"newest\" leaves it to forge lock")
+	f.StringVar(&o.cuda, "cuda", "", "CUDA `VERSION` (12.8), or cpu")
+	f.StringSliceVar(&o.gpus, "gpu", nil, "`GPUS` that it must run on, with commas between (A100,H100)")
+	f.StringVar(&o.driver, "driver", "", "`VERSION` of the fleet's oldest driver (525.60.13)")
+	f.StringVar(&o.python, "python", "", "Python `VERSION`")
+	f.StringSliceVar(&o.require, "require", nil, "a `REQUIREMENT` (numpy>=2; repeatable)")
+	f.StringSliceVar(&o.packages, "package", nil, "a Debian `PACKAGE` (libgomp1; repeatable)")
+	f.StringVar(&o.from, "from", "", "`FILE` to start from: requirements.txt, environment.yml, pyproject.toml, uv.lock, pylock.toml or Dockerfile")
+	f.StringVarP(&o.output, "output", "o", "", "`FILE` to write; it must not exist (default: standard output)")
 	return c
 }
 
@@ -155,6 +155,6 @@ func review(t *terminal, path string) {
 	var d *recipes.Diagnostics
 	if _, err := loadRecipe(path, nil); errors.As(err, &d) {
 		t.say("the recipe says what was asked for, which needs a change:")
-		d.Text(t, t.width, t.tty)
+		d.Text(t, t.width, t.color)
 	}
 }

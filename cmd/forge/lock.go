@@ -22,8 +22,7 @@ import (
 )
 
 type lockOptions struct {
-	vars        []string
-	image       string
+	selection
 	check       bool
 	asOf        string
 	upgrade     []string
@@ -39,7 +38,7 @@ func newLock(t *terminal) *cobra.Command {
 	var o lockOptions
 	c := &cobra.Command{
 		Use:   "lock RECIPE",
-		Short: "Choose the exact bytes for a recipe and write them down",
+		Short: "Resolve a recipe to exact files and write its lock",
 		Long: `Lock is the only command that chooses. It resolves the recipe's requirements and
 packages, downloads and inspects each artifact, makes each layer once, and writes
 RECIPE's lock beside it. What is locked already stays unless the recipe or
@@ -58,15 +57,14 @@ beside it. Such a file names the hosts that this machine takes wheels from.`,
 		RunE: func(c *cobra.Command, args []string) error { return runLock(c.Context(), t, o, args[0]) },
 	}
 	f := c.Flags()
-	f.StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
-	f.StringVar(&o.image, "image", "", "only this image of the recipe")
+	o.selection.flags(c)
 	f.BoolVar(&o.check, "check", false, "derive everything again, write nothing, exit 2 on a difference")
-	f.StringVar(&o.asOf, "as-of", "", "consider nothing that was published after this date (2026-11-01 or RFC 3339)")
-	f.StringArrayVar(&o.upgrade, "upgrade", nil, "choose this distribution or package anew; without a name, everything")
+	f.StringVar(&o.asOf, "as-of", "", "consider nothing that was published after this `DATE` (2026-11-01, or RFC 3339)")
+	f.StringArrayVar(&o.upgrade, "upgrade", nil, "choose the distribution or package `NAME` anew (repeatable); without a name, everything")
 	f.Lookup("upgrade").NoOptDefVal = everything
 	f.BoolVar(&o.upgradeBase, "upgrade-base", false, "choose every Debian package anew and keep the wheels")
-	f.StringVar(&o.export, "export", "", "write the wheels to this file too (pylock.toml or pylock.NAME.toml, PEP 751)")
-	f.StringVar(&o.builder, "builder", "auto", "who compiles byte-code, where the recipe wants it: as of forge build")
+	f.StringVar(&o.export, "export", "", "write the wheels to this `FILE` too (pylock.toml or pylock.NAME.toml, PEP 751)")
+	f.StringVar(&o.builder, "builder", "auto", "the `BUILDER` that compiles byte-code, where the recipe wants it; see forge build")
 	return c
 }
 
@@ -83,11 +81,7 @@ func runLock(ctx context.Context, t *terminal, o lockOptions, path string) error
 
 // writeLock makes the lock and writes it; with --check it compares and writes nothing.
 func writeLock(ctx context.Context, t *terminal, o lockOptions, path string) (*lock.Lock, error) {
-	file, err := loadRecipe(path, o.vars)
-	if err != nil {
-		return nil, err
-	}
-	images, err := chosen(file, o.image)
+	file, images, err := o.load(path)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -35,15 +36,17 @@ func run(root func(*terminal) *cobra.Command) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	term := newTerminal(os.Stdout, os.Stderr)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
 	err := root(term).ExecuteContext(ctx)
 	if out, ok := term.out.(*output); ok && err == nil {
 		err = out.err
 	}
+	term.stdout() // what was drawn over is gone
 	if err == nil {
 		return exitOK
 	}
 	if ctx.Err() != nil {
-		err = errors.Join(errInterrupted, err)
+		err = interruptedError{err}
 	}
 	term.failure(err)
 	return exitCode(err)
@@ -56,10 +59,17 @@ const (
 	exitRecipe      = 2   // recipe, lock or usage; stale lock; a --check difference
 	exitGate        = 3   // policy or vulnerability gate
 	exitUnverified  = 4   // not verified, absence included
-	exitInterrupted = 130 // Ctrl-C
+	exitInterrupted = 130 // Ctrl-C, or SIGTERM
 )
 
-var errInterrupted = errors.New("interrupted")
+// interruptedError is what a command was at when a signal ended it.
+type interruptedError struct{ error }
+
+func (e interruptedError) Error() string {
+	return strings.TrimSuffix("interrupted: "+e.error.Error(), ": "+context.Canceled.Error())
+}
+
+func (e interruptedError) Unwrap() error { return e.error }
 
 // usageError is a mistake in the command line.
 type usageError struct{ error }
@@ -76,6 +86,7 @@ type differenceError struct{ error }
 // exitCode is the one place that turns errors into exit codes.
 func exitCode(err error) int {
 	var (
+		stopped     interruptedError
 		diagnostics *recipes.Diagnostics
 		invalid     *lock.InvalidError
 		format      *lock.FormatError
@@ -96,7 +107,7 @@ func exitCode(err error) int {
 		unverified  *signing.NotVerifiedError
 	)
 	switch {
-	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+	case errors.As(err, &stopped), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &diagnostics), errors.As(err, &invalid), errors.As(err, &format), errors.As(err, &settings),
 		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &unfit), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference),

@@ -10,13 +10,8 @@ import (
 	"github.com/forge-build/forge/builder/store"
 )
 
-type planOptions struct {
-	vars  []string
-	image string
-}
-
 func newPlan(t *terminal) *cobra.Command {
-	var o planOptions
+	var o selection
 	c := &cobra.Command{
 		Use:   "plan RECIPE",
 		Short: "Print what a build would make, without making it",
@@ -29,17 +24,12 @@ programs, and the recipe's mistakes are one for editors.`,
 		Args: exactly("RECIPE"),
 		RunE: func(_ *cobra.Command, args []string) error { return runPlan(t, o, args[0]) },
 	}
-	c.Flags().StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
-	c.Flags().StringVar(&o.image, "image", "", "only this image of the recipe")
+	o.flags(c)
 	return c
 }
 
-func runPlan(t *terminal, o planOptions, path string) error {
-	file, err := loadRecipe(path, o.vars)
-	if err != nil {
-		return err
-	}
-	images, err := chosen(file, o.image)
+func runPlan(t *terminal, o selection, path string) error {
+	file, images, err := o.load(path)
 	if err != nil {
 		return err
 	}

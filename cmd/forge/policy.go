@@ -32,11 +32,10 @@ docs/trust-policy.md describes it. Verify judges images by it.`,
 	}
 	check := &cobra.Command{
 		Use:   "check FILE [REF…]",
-		Short: "Say every mistake of a trust policy, or what it says",
+		Short: "Check a trust policy, and show what it says",
 		Long: `Check reads a trust policy and the files that it names, and says every mistake
 with its place. Without one it lists signers and rules; with references it says
-which rule applies to each. It opens no socket and verifies no image.
-` + exitCodes,
+which rule applies to each. It opens no socket and verifies no image.`,
 		Example: `  forge policy check trust.hcl
   forge policy check trust.hcl registry.example/ml/train:2.9.1`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -60,17 +59,16 @@ func newPolicyExport(t *terminal) *cobra.Command {
 	var o exportOptions
 	c := &cobra.Command{
 		Use:   "export --to policy-controller|kyverno FILE",
-		Short: "Write a trust policy as what an admission controller reads",
+		Short: "Export a trust policy for a Kubernetes admission controller",
 		Long: `Export writes a trust policy as ClusterImagePolicy of Sigstore's policy-controller
 or as ImageValidatingPolicy of Kyverno. What the controller cannot check is said on
-stderr and in the document's comments; forge verify checks all of it.
-` + exitCodes,
+stderr and in the document's comments; forge verify checks all of it.`,
 		Example: `  forge policy export --to policy-controller trust.hcl > policies.yaml
   forge policy export --to kyverno trust.hcl | kubectl apply -f -`,
 		Args: exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error { return runPolicyExport(t, o, args[0]) },
 	}
-	c.Flags().StringVar(&o.to, "to", "", "the controller: policy-controller or kyverno")
+	c.Flags().StringVar(&o.to, "to", "", "the `CONTROLLER`: policy-controller or kyverno")
 	c.Flags().BoolVar(&o.legacy, "legacy", false, "the images carry cosign's older signatures, and no bundle")
 	return c
 }
@@ -81,6 +79,8 @@ func runPolicyExport(t *terminal, o exportOptions, path string) error {
 	case "policy-controller":
 	case "kyverno":
 		write = admission.ImageValidatingPolicies
+	case "":
+		return usageError{errors.New("--to is missing: policy-controller or kyverno")}
 	default:
 		return usageError{fmt.Errorf("--to %q: it must be policy-controller or kyverno", o.to)}
 	}

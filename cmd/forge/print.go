@@ -35,7 +35,8 @@ type terminal struct {
 	out, err io.Writer
 	json     bool // set by --json
 	quiet    bool // set by --quiet: no progress
-	tty      bool // stderr is a terminal
+	tty      bool // stderr is a terminal that can draw over a line
+	color    bool // it is one, and nobody has set NO_COLOR
 	width    int
 
 	mu      sync.Mutex
@@ -45,8 +46,8 @@ type terminal struct {
 
 func newTerminal(out, err *os.File) *terminal {
 	t := &terminal{out: &output{w: out}, err: err, width: 80}
-	if fd := int(err.Fd()); term.IsTerminal(fd) {
-		t.tty = true
+	if fd := int(err.Fd()); term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
+		t.tty, t.color = true, os.Getenv("NO_COLOR") == "" // https://no-color.org
 		if w, _, e := term.GetSize(fd); e == nil && w > 20 {
 			t.width = w
 		}
@@ -56,7 +57,15 @@ func newTerminal(out, err *os.File) *terminal {
 
 // result writes a line of the result.
 func (t *terminal) result(format string, args ...any) {
-	fmt.Fprintln(t.out, clean(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(t.stdout(), clean(fmt.Sprintf(format, args...)))
+}
+
+// stdout is where the result goes. What is drawn over is gone before: both may be one screen.
+func (t *terminal) stdout() io.Writer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clear()
+	return t.out
 }
 
 // output is standard output. It remembers that a result could not be written: a command
@@ -76,7 +85,7 @@ func (o *output) Write(p []byte) (int, error) {
 
 // document writes the one JSON document of a --json call.
 func (t *terminal) document(v any) error {
-	enc := json.NewEncoder(t.out)
+	enc := json.NewEncoder(t.stdout())
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }
@@ -118,14 +127,15 @@ func (t *terminal) progress(format string, args ...any) {
 		return
 	}
 	t.clear()
-	t.bar = line[:min(len(line), t.width-1)]
+	t.bar = cutRunes(line, t.width-1)
 	fmt.Fprint(t.err, t.bar)
 }
 
-// amount is progress whose end is known, in bytes; a terminal also gets a bar.
+// amount is progress whose end is known, in bytes; a terminal also gets a bar. The name comes
+// last, since a narrow terminal cuts it.
 func (t *terminal) amount(what string, done, total int64) {
 	if t.tty {
-		t.progress("%s %s: %s of %s", gauge(done, total), what, megabytes(done), megabytes(total))
+		t.progress("%s %s of %s, %s", gauge(done, total), megabytes(done), megabytes(total), what)
 		return
 	}
 	t.progress("%s: %s of %s", what, megabytes(done), megabytes(total))
@@ -180,7 +190,7 @@ func (t *terminal) failure(err error) {
 		return
 	}
 	if found {
-		diagnostics.Text(t.err, t.width, t.tty)
+		diagnostics.Text(t.err, t.width, t.color)
 		return
 	}
 	fmt.Fprintln(t.err, "forge: "+clean(err.Error()))
@@ -296,8 +306,8 @@ func hint(err error) string {
 	return ""
 }
 
-// clean keeps line feeds and tabs and shows other control characters, and the
-// ones that turn text around, as escapes.
+// clean keeps line feeds and tabs; other control characters, and those that turn text
+// around, become U+FFFD.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestProgressIsABarOnATerminalAndALineElsewhere(t *testing.T) {
@@ -11,7 +15,7 @@ func TestProgressIsABarOnATerminalAndALineElsewhere(t *testing.T) {
 		tty  bool
 		want string
 	}{
-		{true, "[#####---------------] layer os: 25.0 MB of 100.0 MB"},
+		{true, "[#####---------------] 25.0 MB of 100.0 MB, layer os"},
 		{false, "forge: layer os: 25.0 MB of 100.0 MB\n"},
 	} {
 		var err bytes.Buffer
@@ -28,5 +32,34 @@ func TestProgressIsABarOnATerminalAndALineElsewhere(t *testing.T) {
 	}
 	if g := gauge(11, 10); strings.Contains(g, "-") || len(g) != 22 {
 		t.Errorf("more than all is %q", g)
+	}
+}
+
+func TestAResultTakesThePlaceOfWhatWasDrawnOver(t *testing.T) {
+	var screen bytes.Buffer // one for both, as on a terminal
+	term := &terminal{out: &screen, err: &screen, tty: true, width: 30}
+	term.progress("reading größe/größe/größe/größe.whl")
+	if got := screen.String(); !utf8.ValidString(got) || utf8.RuneCountInString(got) != 29 {
+		t.Errorf("a narrow terminal shows %q", got)
+	}
+	term.result("done")
+	if got := screen.String(); !strings.HasSuffix(got, "\r\x1b[Kdone\n") {
+		t.Errorf("the result stands behind what was drawn over: %q", got)
+	}
+}
+
+func TestAnInterruptionSaysWhatWasInterrupted(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want string
+	}{
+		{context.Canceled, "interrupted"},
+		{fmt.Errorf("building image %q: fetching x.whl: %w", "train", context.Canceled), `interrupted: building image "train": fetching x.whl`},
+		{errors.New("podman load: signal: killed"), "interrupted: podman load: signal: killed"},
+	} {
+		err := interruptedError{row.err}
+		if err.Error() != row.want || exitCode(err) != exitInterrupted {
+			t.Errorf("%q, exit code %d; want %q", err, exitCode(err), row.want)
+		}
 	}
 }

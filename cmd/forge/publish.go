@@ -30,7 +30,7 @@ func newPublish(t *terminal) *cobra.Command {
 	b := buildOptions{publish: &o}
 	c := &cobra.Command{
 		Use:   "publish RECIPE|oci:DIR",
-		Short: "Build, push, sign and verify images, and then move their tags",
+		Short: "Build, push, sign and verify images, then move their tags",
 		Long: `Publish builds the images of a recipe from its lock, or takes an OCI layout, and
 brings them to their repository: the blobs that it lacks, then the image by digest,
 attestations (provenance, what is in it, what was found, which tests passed, what it
@@ -52,13 +52,12 @@ Docker's configuration and credential helpers sign in (DOCKER_CONFIG).`,
 		RunE: func(c *cobra.Command, args []string) error { return runPublish(c.Context(), t, b, args[0]) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.to, "to", "", "repository, instead of the recipe's")
-	f.StringArrayVar(&o.tags, "tag", nil, "tag, instead of the recipe's (repeatable)")
-	f.StringArrayVar(&o.mount, "mount", nil, "repository of the same registry from which layers may be taken (repeatable)")
-	f.StringArrayVar(&b.vars, "var", nil, "a variable of the recipe, name=value")
-	f.StringVar(&b.image, "image", "", "only this image of the recipe")
-	f.StringVar(&b.output, "output", "dist", "folder for the OCI layouts, one below it for each image")
-	f.StringVar(&b.builder, "builder", "auto", "who executes the recipe's steps, as for forge build")
+	f.StringVar(&o.to, "to", "", "`REPOSITORY`, instead of the recipe's")
+	f.StringArrayVar(&o.tags, "tag", nil, "`TAG`, instead of the recipe's (repeatable)")
+	f.StringArrayVar(&o.mount, "mount", nil, "`REPOSITORY` of the same registry from which layers may be mounted (repeatable)")
+	b.selection.flags(c)
+	f.StringVar(&b.output, "output", "dist", "folder `DIR` for the OCI layouts, one below it for each image")
+	f.StringVar(&b.builder, "builder", "auto", "the `BUILDER` that executes the recipe's steps; see forge build")
 	f.BoolVar(&b.noScan, "no-scan", false, "do not look for vulnerabilities, and state nothing about them")
 	b.database.flags(c)
 	o.signOptions.flags(c)

@@ -27,7 +27,7 @@ func newPull(t *terminal) *cobra.Command {
 	var o pullOptions
 	c := &cobra.Command{
 		Use:   "pull IMAGE --to ENGINE|oci:DIR",
-		Short: "Verify an image, and take exactly what was verified",
+		Short: "Verify an image and pull exactly what was verified",
 		Long: `Pull verifies IMAGE as forge verify does, with the same flags, and brings exactly
 the digest that was verified into an engine of this host, or, with everything that is
 said about it, into an OCI layout. The tag is resolved once: one that moves meanwhile
@@ -45,8 +45,8 @@ changes nothing. What is not verified is not fetched. It prints repository@sha25
 	}
 	o.expectation.flags(c)
 	o.reading(c)
-	c.Flags().StringVar(&o.to, "to", "", "where to: "+engines+", or oci:DIR")
-	c.Flags().StringVar(&o.platform, "platform", "linux/"+runtime.GOARCH, "which image of an index an engine gets")
+	c.Flags().StringVar(&o.to, "to", "", "bring it into this `ENGINE`: "+engines+", or oci:DIR")
+	addPlatform(c, &o.platform)
 	return c
 }
 
@@ -154,6 +154,12 @@ func pullInto(ctx context.Context, t *terminal, c *push.Client, verified name.Di
 		return err
 	}
 	return arrived(ctx, o.to, reference, all.Docs[0])
+}
+
+// addPlatform adds the flag that chooses one image of an index.
+func addPlatform(c *cobra.Command, value *string) {
+	c.Flags().StringVar(value, "platform", "linux/"+runtime.GOARCH, "of an index, the image for this `PLATFORM` (default: this machine's, such as linux/amd64)")
+	c.Flags().Lookup("platform").DefValue = "" // the same text on every machine
 }
 
 // onePlatform is the verified image itself, or the image of an index for a platform. Each

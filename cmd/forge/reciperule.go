@@ -15,19 +15,14 @@ import (
 // recipeOptions name the recipe by which an image is judged.
 type recipeOptions struct {
 	recipe string
-	image  string
-	vars   []string
+	selection
 }
 
 // policyOf is what a recipe says of its own image, as a trust policy: signed by whom its sign
 // block names, built from this very recipe and its lock, with an SBOM, its tests passed, and
 // searched for vulnerabilities where it has limits.
 func (o recipeOptions) policyOf() (*trust.Policy, error) {
-	file, err := loadRecipe(o.recipe, o.vars)
-	if err != nil {
-		return nil, err
-	}
-	images, err := chosen(file, o.image)
+	file, images, err := o.load(o.recipe)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/recipes/lock"
 	"github.com/forge-build/forge/sbom"
+	"github.com/forge-build/forge/sbom/licence"
 	"github.com/forge-build/forge/sbom/report"
 )
 
@@ -228,15 +228,12 @@ func foundPackages(inv *sbom.Inventory, layers []report.Layer, locked []report.P
 	return out
 }
 
-// nameless is a reference to a licence that is a text without a name.
-var nameless = regexp.MustCompile(`^LicenseRef-[0-9a-f]{8}$`)
-
 // licenceWords are a package's licences: expressions, and the package's words for a reference.
 func licenceWords(inv *sbom.Inventory, p sbom.Package) []string {
 	var out []string
 	for _, l := range p.Licenses {
 		words := cmp.Or(inv.Licences[l], l)
-		if nameless.MatchString(words) {
+		if licence.Nameless(words) {
 			words = "its own text"
 		}
 		out = append(out, words)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -30,7 +29,7 @@ func newSBOM(t *terminal) *cobra.Command {
 	var o sbomOptions
 	c := &cobra.Command{
 		Use:   "sbom IMAGE",
-		Short: "Say what is in an image: SPDX, CycloneDX or a list",
+		Short: "List what is in an image, as SPDX, CycloneDX or lines",
 		Long: `Sbom lists what is in an image, whoever made it. IMAGE is the folder of an OCI layout,
 oci:DIR[:TAG|@DIGEST], oci-archive:FILE, docker-archive:FILE[:NAME:TAG] as docker save and
 podman save write it, or REGISTRY/REPOSITORY with :TAG or @sha256:…. Layers that this machine's store has made are
@@ -48,9 +47,9 @@ CycloneDX 1.6 or Syft's own JSON. The same image gives the same bytes.`,
 		RunE: func(c *cobra.Command, args []string) error { return runSBOM(c.Context(), t, o, args[0]) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.format, "format", "", "spdx-json, cyclonedx-json or syft-json")
-	f.StringVar(&o.platform, "platform", "linux/"+runtime.GOARCH, "which image of an index")
-	f.StringVar(&o.output, "output", "", "file for the document, instead of standard output")
+	f.StringVar(&o.format, "format", "", "`FORMAT` of a document: spdx-json, cyclonedx-json or syft-json")
+	addPlatform(c, &o.platform)
+	f.StringVar(&o.output, "output", "", "`FILE` for the document, instead of standard output")
 	return c
 }
 
@@ -69,7 +68,7 @@ func runSBOM(ctx context.Context, t *terminal, o sbomOptions, image string) erro
 	case o.output != "":
 		return builder.WriteFile(o.output, func(w io.Writer) error { return inv.Write(w, sbom.Format(o.format)) })
 	case o.format != "":
-		return inv.Write(t.out, sbom.Format(o.format))
+		return inv.Write(t.stdout(), sbom.Format(o.format))
 	case t.json:
 		return t.document(inv)
 	}

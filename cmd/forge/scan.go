@@ -9,14 +9,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/forge-build/forge/builder"
-	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/sbom/report"
 	"github.com/forge-build/forge/sbom/vex"
@@ -25,8 +23,7 @@ import (
 
 type scanOptions struct {
 	recipe    string
-	image     string
-	vars      []string
+	selection // of the recipe
 	failOn    string
 	onlyFixed bool
 	vex       []string
@@ -47,11 +44,11 @@ func newScan(t *terminal) *cobra.Command {
 	var o scanOptions
 	c := &cobra.Command{
 		Use:   "scan IMAGE|SBOM",
-		Short: "Look an image up in a database of vulnerabilities, and judge what is found",
-		Long: `Scan looks up what is in an image: the folder of an OCI layout, an oci-archive, a
-reference in a registry, or an SBOM of it (Syft's JSON, SPDX or CycloneDX). The report
-is the result; --json makes it one document. It exits 3 when a finding, or an exception
-that has ended, fails the gate.
+		Short: "Scan an image or SBOM for known vulnerabilities, and apply the gate",
+		Long: `Scan looks up what is in an image: the folder of an OCI layout, an oci-archive or
+docker-archive, a reference in a registry, or an SBOM of it (Syft's JSON, SPDX or
+CycloneDX). It prints a table; --json makes it one document. It exits 3 when a finding,
+or a waiver that has expired, fails the gate.
 
 What is tolerated is what --recipe says in its vulnerabilities block; flags come
 before it. Without either, findings of severity high or worse fail, an unknown
@@ -76,22 +73,21 @@ data for the image's distribution is an error; it is never "nothing found".`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.recipe, "recipe", "", "the recipe whose limits, waivers and VEX count")
-	f.StringVar(&o.image, "image", "", "which image of the recipe")
-	f.StringArrayVar(&o.vars, "var", nil, "a variable of the recipe, name=value")
-	f.StringVar(&o.failOn, "fail-on", "", "the severity from which findings fail: "+strings.Join(finding.Severities(), ", "))
+	f.StringVar(&o.recipe, "recipe", "", "`FILE` of the recipe whose limits, waivers and VEX count")
+	o.selection.flags(c)
+	f.StringVar(&o.failOn, "fail-on", "", "the `SEVERITY` from which findings fail: "+strings.Join(finding.Severities(), ", "))
 	f.BoolVar(&o.onlyFixed, "only-fixed", false, "findings without a fix do not fail, unless they are known to be exploited")
-	f.StringArrayVar(&o.vex, "vex", nil, "an OpenVEX document that counts besides the recipe's")
+	f.StringArrayVar(&o.vex, "vex", nil, "an OpenVEX `FILE` that counts besides the recipe's (repeatable)")
 	o.signed.flags(c)
-	f.StringVar(&o.platform, "platform", "linux/"+runtime.GOARCH, "which image of an index")
-	f.StringVar(&o.output, "output", "", "file for the verdict as JSON, besides the report")
+	addPlatform(c, &o.platform)
+	f.StringVar(&o.output, "output", "", "`FILE` for the verdict as JSON, besides the report")
 	addSummary(c, &o.summary)
 	o.database.flags(c)
 	return c
 }
 
 func (o *databaseOptions) flags(c *cobra.Command) {
-	c.Flags().StringVar(&o.from, "db", "", "the vulnerability database: https address of a mirror, archive or folder")
+	c.Flags().StringVar(&o.from, "db", "", "the vulnerability `DATABASE`: https address of a mirror, archive or folder")
 	c.Flags().DurationVar(&o.maxAge, "max-db-age", 0, "how old the vulnerability database may be (default 120h)")
 }
 
@@ -179,11 +175,7 @@ func databaseSource(o databaseOptions) (vuln.Source, error) {
 	if err != nil {
 		return vuln.Source{}, err
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = "/nonexistent" // then no file of a user's can be read, which is what there is
-	}
-	own, err := recipes.LoadSettings(settingsFile(home))
+	_, own, err := userSettings()
 	if err != nil {
 		return vuln.Source{}, err
 	}

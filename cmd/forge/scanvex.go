@@ -27,8 +27,8 @@ type vexOptions struct {
 func (o *vexOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.attestations, "vex-attestations", false, "OpenVEX that is attached to the image counts where somebody whom you name has signed it")
-	f.StringVar(&o.trust, "policy", "", "file of a trust policy whose rule for the image says who may sign OpenVEX, instead of flags")
-	f.StringArrayVar(&o.repositories, "repository", nil, "name by which VEX may mean the image besides its own: a mirror's origin, a layout's name")
+	f.StringVar(&o.trust, "policy", "", "`FILE` of a trust policy whose rule for the image says who may sign OpenVEX, instead of flags")
+	f.StringArrayVar(&o.repositories, "repository", nil, "`REPOSITORY` by which VEX may mean the image besides its own: a mirror's origin, a layout's name")
 	f.BoolVar(&o.unnamed, "unsafe-unnamed", false, "accept statements that name no repository")
 	o.who(c)
 	o.format, o.attestationsOnly, o.require = "any", true, []string{"vex"}

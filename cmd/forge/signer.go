@@ -34,13 +34,13 @@ type signOptions struct {
 
 func (o *signOptions) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.key, "key", "", "sign with this key: a file, or awskms://, azurekms://, gcpkms://, hashivault://")
-	f.StringVar(&o.identity, "identity", "", "sign as this identity (keyless); with --issuer")
-	f.StringVar(&o.issuer, "issuer", "", "who vouches for the identity, exactly")
-	f.StringVar(&o.token, "identity-token", "", "file of the identity token; else the pipeline's own, or SIGSTORE_ID_TOKEN")
-	f.StringVar(&o.login, "login", "", "sign in as yourself: browser, or device (a code for another device)")
-	f.StringVar(&o.services, "services", "", "signing config of a private Sigstore (file)")
-	f.StringVar(&o.trustRoot, "trusted-root", "", "file of the trust root by which signing services are judged")
+	f.StringVar(&o.key, "key", "", "sign with this `KEY`: a file, or awskms://, azurekms://, gcpkms://, hashivault://")
+	f.StringVar(&o.identity, "identity", "", "sign as this `IDENTITY` (keyless); with --issuer")
+	f.StringVar(&o.issuer, "issuer", "", "`URL` of the issuer that vouches for the identity, exactly")
+	f.StringVar(&o.token, "identity-token", "", "`FILE` of the identity token; else the pipeline's own, or SIGSTORE_ID_TOKEN")
+	f.StringVar(&o.login, "login", "", "sign in as yourself, `HOW`: browser, or device (a code for another device)")
+	f.StringVar(&o.services, "services", "", "signing config of a private Sigstore, a `FILE`")
+	f.StringVar(&o.trustRoot, "trusted-root", "", "`FILE` of the trust root by which signing services are judged")
 	f.BoolVar(&o.legacy, "legacy-signature", false, "write cosign's older tags too, for consumers that know no bundle")
 	f.BoolVar(&o.noSign, "no-sign", false, "push by digest and sign nothing; no tag is possible")
 }

@@ -21,7 +21,7 @@ func newReport(t *terminal) *cobra.Command {
 	var o reportOptions
 	c := &cobra.Command{
 		Use:   "report DIR",
-		Short: "Write an image's report, with what is known by now",
+		Short: "Write an image's report again, with what is known by now",
 		Long: `Report writes DIR.report.html and DIR.report.json again, from the document that the
 build wrote and the verdict in DIR.scan.json. It prints the page's path; with --json it
 prints the document.
@@ -119,7 +119,7 @@ func noteSignature(dir, digest string, signature report.Signature) error {
 }
 
 func addSummary(c *cobra.Command, value *string) {
-	c.Flags().StringVar(value, "summary", "", `"github": a summary in Markdown, into the file that GITHUB_STEP_SUMMARY names, else beside the image`)
+	c.Flags().StringVar(value, "summary", "", "`github`: append a summary in Markdown to the file that GITHUB_STEP_SUMMARY names, else write it beside the image")
 }
 
 func checkSummary(value string) error {

@@ -3,11 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/finding"
@@ -28,11 +25,7 @@ type tolerance struct {
 func (o *scanOptions) tolerance(onlyFixedGiven bool) (*tolerance, error) {
 	tol := &tolerance{vex: o.vex}
 	if o.recipe != "" {
-		file, err := loadRecipe(o.recipe, o.vars)
-		if err != nil {
-			return nil, err
-		}
-		images, err := chosen(file, o.image)
+		file, images, err := o.load(o.recipe)
 		if err != nil {
 			return nil, err
 		}
@@ -94,23 +87,13 @@ func (tol *tolerance) statements() ([]finding.Statement, error) {
 }
 
 // addVEX reads one file. Two readers of JSON must not understand it differently.
-func addVEX(d *vex.Documents, name string, open func(string, int, fs.FileMode) (*os.File, error), path string) error {
-	f, err := open(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold it up
+func addVEX(d *vex.Documents, name string, open opener, path string) error {
+	raw, err := open.read(path, vex.MaxBytes)
+	if err == nil {
+		err = strictjson.Check(raw)
+	}
 	if err != nil {
 		return &vex.Error{Name: name, Reason: err.Error()}
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return &vex.Error{Name: name, Reason: "it is no regular file"}
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, vex.MaxBytes+1))
-	if err != nil {
-		return &vex.Error{Name: name, Reason: err.Error()}
-	}
-	if len(raw) <= vex.MaxBytes {
-		if err := strictjson.Check(raw); err != nil {
-			return &vex.Error{Name: name, Reason: err.Error()}
-		}
 	}
 	return d.Add(raw, name, "")
 }

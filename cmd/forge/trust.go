@@ -70,12 +70,11 @@ type trustInitOptions struct{ file, mirror, anchor string }
 func newTrustInit(t *terminal) *cobra.Command {
 	var o trustInitOptions
 	c := &cobra.Command{
-		Use: "init", Short: "Begin to trust a root: public Sigstore's, a file's, or a TUF repository's", Args: exactly(),
+		Use: "init", Short: "Start to trust a root: public Sigstore's, a file's, or a TUF repository's", Args: exactly(),
 		Long: `Init keeps a trust root. Without flags it is public Sigstore's, fetched through
 TUF from the root of trust that forge carries; --file keeps a private one, and
 --mirror with --root fetches from a TUF repository of your own. It says whom the
-root names, and replaces a root that is kept only with --replace.
-` + exitCodes,
+root names, and replaces a root that is kept only with --replace.`,
 		Example: "  forge trust init\n  forge trust init --file root.json\n  forge trust init --mirror https://tuf.acme.example --root tuf-root.json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			replace, err := c.Flags().GetBool("replace")
@@ -85,9 +84,9 @@ root names, and replaces a root that is kept only with --replace.
 			return runTrustInit(c.Context(), t, o, replace)
 		},
 	}
-	c.Flags().StringVar(&o.file, "file", "", "a trusted root in Sigstore's format")
-	c.Flags().StringVar(&o.mirror, "mirror", "", "address of a TUF repository that holds trusted_root.json")
-	c.Flags().StringVar(&o.anchor, "root", "", "the TUF repository's root.json, from which trust in it starts")
+	c.Flags().StringVar(&o.file, "file", "", "`FILE` with a trusted root in Sigstore's format")
+	c.Flags().StringVar(&o.mirror, "mirror", "", "`URL` of a TUF repository that holds trusted_root.json")
+	c.Flags().StringVar(&o.anchor, "root", "", "`FILE`: the TUF repository's root.json, from which trust in it starts")
 	c.Flags().Bool("replace", false, "replace a root that is kept already")
 	return c
 }
@@ -131,8 +130,7 @@ func newTrustUpdate(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use: "update", Short: "Renew the trust root from where it came", Args: exactly(),
 		Long: `Update fetches the kept root again from its TUF repository, which refuses
-anything older than what was seen before, or reads its file again.
-` + exitCodes,
+anything older than what was seen before, or reads its file again.`,
 		Example: "  forge trust update",
 		RunE:    func(c *cobra.Command, _ []string) error { return runTrustUpdate(c.Context(), t) },
 	}
@@ -181,8 +179,8 @@ func runTrustUpdate(ctx context.Context, t *terminal) error {
 
 func newTrustShow(t *terminal) *cobra.Command {
 	return &cobra.Command{
-		Use: "show [FILE]", Short: "Say whom a trust root names, and until when",
-		Long:    "Show reads the kept root, or a file, and lists its authorities and logs, each with\nthe time in which its word counts.\n" + exitCodes,
+		Use: "show [FILE]", Short: "Show whom a trust root names, and until when",
+		Long:    "Show reads the kept root, or a file, and lists its authorities and logs, each with\nthe time in which its word counts.",
 		Example: "  forge trust show\n  forge trust show --json root.json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {

@@ -51,12 +51,12 @@ func newVerify(t *terminal) *cobra.Command {
 	var o verifyOptions
 	c := &cobra.Command{
 		Use:   "verify IMAGE|--all LIST",
-		Short: "Say whether an image is what somebody you name has signed",
+		Short: "Verify that an image was signed by whom you name",
 		Long: `Verify asks a registry once what IMAGE is, judges everything that was signed
 about it, and prints repository@digest, exactly what it verified, so that
   podman pull "$(forge verify …)"
 pulls nothing else. If anything that you expect does not hold, it prints the
-table of all checks to stderr and nothing to stdout. IMAGE may be oci:FOLDER,
+table of all checks to stderr and nothing to stdout. IMAGE may be oci:DIR,
 an OCI layout; then nothing but files is read.
 
 Who must have signed is always named: an identity with its issuer, or a key.
@@ -101,18 +101,18 @@ or a full predicate type.`,
 	}
 	o.expectation.flags(c)
 	o.reading(c)
-	c.Flags().StringVar(&o.all, "all", "", "file of a list of images, or - for standard input")
-	c.Flags().IntVar(&o.parallel, "parallel", 8, "with --all: how many images at once")
+	c.Flags().StringVar(&o.all, "all", "", "`FILE` with a list of images, or - for standard input")
+	c.Flags().IntVar(&o.parallel, "parallel", 8, "with --all: how many images at once, `N`")
 	o.platform(c)
 	return c
 }
 
 // reading adds the flags that say by what, and how, an image is read.
 func (o *verifyOptions) reading(c *cobra.Command) {
-	c.Flags().StringVar(&o.trust, "policy", "", "file of a trust policy, instead of flags that say who")
-	c.Flags().StringVar(&o.by.recipe, "recipe", "", "recipe whose sign block says who, and from which and whose lock it must be built")
-	c.Flags().StringVar(&o.by.image, "recipe-image", "", "which image of the recipe")
-	c.Flags().StringArrayVar(&o.by.vars, "var", nil, "a variable of the recipe, name=value")
+	c.Flags().StringVar(&o.trust, "policy", "", "`FILE` of a trust policy, instead of flags that say who")
+	c.Flags().StringVar(&o.by.recipe, "recipe", "", "`FILE` of the recipe whose sign block says who, and from which and whose lock it must be built")
+	c.Flags().StringVar(&o.by.image, "recipe-image", "", "the image `NAME` of the recipe, where it has several")
+	c.Flags().StringArrayVar(&o.by.vars, "var", nil, "a variable of the recipe, `NAME=VALUE` (repeatable)")
 	c.Flags().BoolVar(&o.offline, "offline", false, "refuse to open a connection: IMAGE must be a layout")
 	o.database.flags(c)
 	c.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long a registry may take for everything about one image")
@@ -120,7 +120,7 @@ func (o *verifyOptions) reading(c *cobra.Command) {
 
 // platform adds the flag that chooses one image of an index.
 func (o *verifyOptions) platform(c *cobra.Command) {
-	c.Flags().StringVar(&o.only, "platform", "", "of an index, the image for this platform, linux/arm64; the whole index is verified")
+	c.Flags().StringVar(&o.only, "platform", "", "of an index, print the image for this `PLATFORM` (linux/arm64); the whole index is verified")
 }
 
 // either refuses flags beside a trust policy that would say something else.
@@ -152,26 +152,27 @@ func (o *verifyOptions) either(c *cobra.Command) error {
 func (e *expectation) flags(c *cobra.Command) {
 	f := c.Flags()
 	e.who(c)
-	f.StringSliceVar(&e.require, "require", nil, "kinds of statements that must be there besides the signature")
+	f.StringSliceVar(&e.require, "require", nil, "`KINDS` of statements that must be there besides the signature, with commas between")
 	f.BoolVar(&e.attestationsOnly, "attestations-only", false, "do not want a signature, only what --require says")
-	f.StringArrayVar(&e.repositories, "repository", nil, "name under which it may have been signed besides its own: a mirror's origin, a layout's name; with --policy, the layout's name alone")
+	f.StringArrayVar(&e.repositories, "repository", nil, "`REPOSITORY` under which it may have been signed besides its own: a mirror's origin, a layout's name; with --policy, the layout's name alone")
 	f.BoolVar(&e.unnamed, "unsafe-unnamed", false, "accept statements that name no repository: such a signature counts wherever it is copied")
-	f.StringVar(&e.format, "format", "any", "which signatures count: any, bundle, legacy")
+	f.StringVar(&e.format, "format", "any", "which `FORMAT` of signatures counts: any, bundle, legacy")
 	f.BoolVar(&e.indexOnly, "index-only", false, "of an index, verify the index alone and not each of its images")
-	f.IntVar(&e.log, "logs", 0, "transparency logs that must hold the signature (1 for identities)")
-	f.IntVar(&e.times, "times", 0, "confirmed times that a signature must have (1 for identities)")
+	f.IntVar(&e.log, "logs", 0, "`N` transparency logs must hold the signature (1 for identities)")
+	f.IntVar(&e.times, "times", 0, "`N` confirmed times must be in a signature (1 for identities)")
 	f.BoolVar(&e.proof, "proof", false, "want a log's proof of inclusion, not its promise")
 }
 
 // who adds the flags that say who must have signed.
 func (e *expectation) who(c *cobra.Command) {
 	f := c.Flags()
-	f.StringArrayVar(&e.identities, "identity", nil, "exact name in the signer's certificate: e-mail address or URI; with --issuer (repeatable)")
-	f.StringArrayVar(&e.patterns, "identity-regexp", nil, "pattern that must match the whole name; with --issuer (repeatable)")
-	f.StringVar(&e.issuer, "issuer", "", "exact issuer of the signer's identity token")
-	f.StringToStringVar(&e.claims, "claim", nil, "NAME=VALUE that the certificate must hold, such as sourceRepositoryRef=refs/heads/main")
-	f.StringArrayVar(&e.keys, "key", nil, "file of a public key that may have signed (repeatable)")
-	f.StringVar(&e.root, "trusted-root", "", "file of the trust root: certificate authorities, logs, time-stamp authorities")
+	f.StringArrayVar(&e.identities, "identity", nil, "exact `NAME` in the signer's certificate: e-mail address or URI; with --issuer (repeatable)")
+	f.StringArrayVar(&e.patterns, "identity-regexp", nil, "`PATTERN` that must match the whole name; with --issuer (repeatable)")
+	f.StringVar(&e.issuer, "issuer", "", "exact `URL` of the issuer of the signer's identity token")
+	f.StringToStringVar(&e.claims, "claim", nil, "`NAME=VALUE` that the certificate must hold, such as sourceRepositoryRef=refs/heads/main (repeatable)")
+	f.StringArrayVar(&e.keys, "key", nil, "`FILE` of a public key that may have signed (repeatable)")
+	f.StringVar(&e.root, "trusted-root", "", "`FILE` of the trust root: certificate authorities, logs, time-stamp authorities")
+	f.Lookup("claim").DefValue = "" // else the help shows "[]"
 }
 
 // policy turns flags into a policy, which is judged here: before any connection.
@@ -220,7 +221,11 @@ func (e *expectation) policy() (signing.Policy, error) {
 	if err := e.statements(&p); err != nil {
 		return p, err
 	}
-	return p, p.Check()
+	err := p.Check()
+	if err != nil && len(p.Identities)+len(p.Keys) == 0 {
+		err = hinted{err, "--key FILE, or --identity NAME with --issuer URL, names who must have signed; a trust policy or a recipe does, too"}
+	}
+	return p, err
 }
 
 func (e *expectation) statements(p *signing.Policy) error {
@@ -282,10 +287,10 @@ func locate(ctx context.Context, client http.RoundTripper, ref string, offline b
 	}
 	parsed, err := name.ParseReference(ref, name.StrictValidation)
 	if err != nil {
-		return nil, image, "", usageError{fmt.Errorf("image %q: it needs a registry, a repository and a tag or digest (REGISTRY/REPOSITORY:TAG), or is oci:FOLDER", ref)}
+		return nil, image, "", usageError{fmt.Errorf("image %q: it needs a registry, a repository and a tag or digest (REGISTRY/REPOSITORY:TAG), or is oci:DIR", ref)}
 	}
 	if offline {
-		return nil, image, "", usageError{fmt.Errorf("image %q: --offline opens no connection; an OCI layout (oci:FOLDER) can be verified", ref)}
+		return nil, image, "", usageError{fmt.Errorf("image %q: --offline opens no connection; an OCI layout (oci:DIR) can be verified", ref)}
 	}
 	repo := parsed.Context()
 	reg, err := evidence.OpenRegistry(ctx, client, repo)
@@ -307,7 +312,7 @@ func locate(ctx context.Context, client http.RoundTripper, ref string, offline b
 	return reg, image, image.String(), nil
 }
 
-// locateLayout opens FOLDER, or FOLDER:TAG.
+// locateLayout opens DIR, or DIR:TAG.
 func locateLayout(dir string) (src evidence.Source, image signing.Image, shown string, err error) {
 	tag := ""
 	if _, err := os.Stat(filepath.Join(dir, "oci-layout")); err != nil {

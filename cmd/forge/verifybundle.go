@@ -26,7 +26,7 @@ func newVerifyBundle(t *terminal) *cobra.Command {
 	var o bundleOptions
 	c := &cobra.Command{
 		Use:   "verify-bundle --bundle BUNDLE FILE|DIGEST",
-		Short: "Judge one bundle file against a file or a digest",
+		Short: "Verify a Sigstore bundle against a file or a digest",
 		Long: `Verify-bundle judges a Sigstore bundle that lies in a file: a signature over a
 file's bytes, or an in-toto statement about a digest. It opens no socket. It
 prints the digest (sha256:…) when everything holds.`,
@@ -37,11 +37,11 @@ prints the digest (sha256:…) when everything holds.`,
 		RunE: func(_ *cobra.Command, args []string) error { return runVerifyBundle(t, o, args[0]) },
 	}
 	f := c.Flags()
-	f.StringVar(&o.bundle, "bundle", "", "file of the bundle")
-	f.StringVar(&o.kind, "type", "", "the kind of statement that it must be; left out: any, or a signature over bytes")
+	f.StringVar(&o.bundle, "bundle", "", "`FILE` of the bundle")
+	f.StringVar(&o.kind, "type", "", "the `KIND` of statement that it must be; left out: any, or a signature over bytes")
 	o.expectation.who(c)
-	f.IntVar(&o.log, "logs", 0, "transparency logs that must hold the signature (1 for identities)")
-	f.IntVar(&o.times, "times", 0, "confirmed times that a signature must have (1 for identities)")
+	f.IntVar(&o.log, "logs", 0, "`N` transparency logs must hold the signature (1 for identities)")
+	f.IntVar(&o.times, "times", 0, "`N` confirmed times must be in a signature (1 for identities)")
 	f.BoolVar(&o.proof, "proof", false, "want a log's proof of inclusion, not its promise")
 	o.format = "any"
 	return c

@@ -16,8 +16,10 @@ var version, commit string
 
 func newVersion(t *terminal) *cobra.Command {
 	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print forge's version, commit and the formats it writes",
+		Use:   "version",
+		Short: "Print forge's version, commit and the formats it writes",
+		Long: `Version prints which forge this is, the BuildKit and Go it is made with, and the
+formats of lock and layers. Locks of another layer format are made anew by forge lock.`,
 		Example: "  forge version --json",
 		Args:    exactly(),
 		RunE:    func(*cobra.Command, []string) error { return runVersion(t) },

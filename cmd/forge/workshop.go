@@ -31,21 +31,16 @@ func newWorkshop(t *terminal, file *recipes.File, offline bool) (*workshop, erro
 	if err != nil {
 		return nil, err
 	}
-	home, err := os.UserHomeDir()
+	home, own, err := userSettings()
 	if err != nil {
-		home = "/nonexistent" // then no file of a user's can be read, which is what there is
+		return nil, err
 	}
 	settings, err := fetch.Host(os.Getenv, home)
 	if err != nil {
 		return nil, err
 	}
-	own, err := recipes.LoadSettings(settingsFile(home))
-	if err != nil {
-		return nil, err
-	}
 	settings.Configure(fetch.Config{Where: settingsFile(home), Indexes: own.Indexes, Archives: own.Archives, CAFile: own.CAFile})
-	w := &workshop{t: t, file: file, store: s, settings: settings}
-	w.offline = offline
+	w := &workshop{t: t, file: file, store: s, settings: settings, offline: offline}
 	w.fetcher = w.fetcherFor(s)
 	return w, nil
 }
@@ -56,6 +51,15 @@ func (w *workshop) fetcherFor(s *store.Store) *fetch.Fetcher {
 	f.Offline = w.offline
 	f.AskDefaultIndex = resolve.DefaultIndex(s)
 	return f
+}
+
+// userSettings finds the user's folder and reads what forge.hcl says.
+func userSettings() (home string, own *recipes.Settings, err error) {
+	if home, err = os.UserHomeDir(); err != nil {
+		home = "/nonexistent" // then no file of a user's can be read, which is what there is
+	}
+	own, err = recipes.LoadSettings(settingsFile(home))
+	return home, own, err
 }
 
 // settingsFile is where a user says where bytes come from.
