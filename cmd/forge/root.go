@@ -58,6 +58,8 @@ Debian package is locked by hash and turned into layers without being run.`,
 			root.AddCommand(c)
 		}
 	}
+	root.SetHelpCommandGroupID("This host:")
+	root.SetCompletionCommandGroupID("This host:")
 	completeArguments(root)
 	closeHelp(root)
 	return root
