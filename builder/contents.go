@@ -1,11 +1,12 @@
 package builder
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 
@@ -49,13 +50,12 @@ func ReadContents(ctx context.Context, mediaType string, blob io.Reader, digest,
 		return nil, fmt.Errorf("reading layer: %w", err)
 	}
 	sum := sha256.New()
-	blob = io.TeeReader(blob, sum)
-	found, _, err := layer.Survey(codec, blob, func(h layer.Header, content io.Reader) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return c.add(h, content)
-	})
+	blob = io.TeeReader(until{ctx, blob}, sum)
+	k := &keeper{Contents: c, sum: sha256.New(), buf: make([]byte, 256<<10)}
+	found, _, err := layer.Survey(codec, blob, k.add)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -71,31 +71,60 @@ func ReadContents(ctx context.Context, mediaType string, blob io.Reader, digest,
 	return c, nil
 }
 
+// until reads until a context ends.
+type until struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u until) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
+
+// keeper writes files to disk, one behind the other.
+type keeper struct {
+	*Contents
+	end int64 // of what was written
+	sum hash.Hash
+	buf []byte
+}
+
 // add takes one entry.
-func (c *Contents) add(h layer.Header, content io.Reader) error {
+func (k *keeper) add(h layer.Header, content io.Reader) error {
 	e := layer.Entry{Path: h.Path, Type: h.Type, Mode: h.Mode, UID: h.UID, GID: h.GID, Size: h.Size, Link: h.Link}
-	var end int64
-	if n := len(c.at); n > 0 {
-		end = c.at[n-1]
-		if c.Entries[n-1].Type == layer.Regular {
-			end += c.Entries[n-1].Size
-		}
-	}
+	at := k.end
 	if h.Type == layer.Regular {
-		sum := sha256.New()
-		w := bufio.NewWriterSize(io.NewOffsetWriter(c.disk, end), 256<<10)
-		if _, err := io.Copy(io.MultiWriter(w, sum), content); err != nil {
+		if err := k.keep(h.Path, content); err != nil {
 			return err
 		}
-		if err := w.Flush(); err != nil {
-			return fmt.Errorf("keeping %+q: %w", h.Path, err)
-		}
-		e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+		e.SHA256 = hex.EncodeToString(k.sum.Sum(nil))
 		var err error
-		if e.ELF, err = layer.Look(io.NewSectionReader(c.disk, end, h.Size), h.Size); err != nil {
+		if e.ELF, err = layer.Look(io.NewSectionReader(k.disk, at, h.Size), h.Size); err != nil {
 			return err
 		}
 	}
-	c.Entries, c.at = append(c.Entries, e), append(c.at, end)
+	k.Entries, k.at = append(k.Entries, e), append(k.at, at)
 	return nil
+}
+
+// keep writes and hashes one file.
+func (k *keeper) keep(path string, content io.Reader) error {
+	k.sum.Reset()
+	for {
+		n, err := content.Read(k.buf)
+		_, _ = k.sum.Write(k.buf[:n]) // a hash never fails
+		if _, err := k.disk.WriteAt(k.buf[:n], k.end); err != nil {
+			return fmt.Errorf("keeping %+q: %w", path, err)
+		}
+		k.end += int64(n)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

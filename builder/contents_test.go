@@ -1,8 +1,12 @@
 package builder
 
 import (
+	"archive/tar"
 	"bytes"
+	"context"
+	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -60,5 +64,40 @@ func TestContentsAreWhatAnIndexSays(t *testing.T) {
 	}
 	if _, err := read(digest, other); err == nil {
 		t.Error("another diffID is taken")
+	}
+}
+
+// endless is a layer's tar with one file that does not end; stop is called after some of it.
+type endless struct {
+	head io.Reader
+	left int
+	stop func()
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if n, err := e.head.Read(p); err == nil {
+		return n, nil
+	}
+	if e.left -= len(p); e.left < 0 {
+		e.stop()
+	}
+	clear(p)
+	return len(p), nil
+}
+
+// Ctrl-C ends the reading of a layer in the middle of a file, and nothing is left behind.
+func TestReadingALayerEndsWithItsContext(t *testing.T) {
+	var head bytes.Buffer
+	if err := tar.NewWriter(&head).WriteHeader(&tar.Header{Name: "large", Mode: 0o644, Size: 8 << 30, Format: tar.FormatGNU}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	dir := t.TempDir()
+	_, err := ReadContents(ctx, layer.MediaType(layer.Tar), &endless{&head, 4 << 20, stop}, "", "", dir)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

@@ -41,12 +41,13 @@ func Measure(codec Codec, r io.Reader, fn func(Header, io.Reader) error) (diffID
 }
 
 // Survey is Measure for an image that is looked at and never used: devices and FIFOs, which
-// have no content, are left out instead of refused.
+// have no content, are left out instead of refused. It works on up to three cores; r is used
+// by no one after it has returned.
 func Survey(codec Codec, r io.Reader, fn func(Header, io.Reader) error) (diffID string, unpacked int64, err error) {
 	return measure(codec, r, true, fn)
 }
 
-func measure(codec Codec, r io.Reader, devices bool, fn func(Header, io.Reader) error) (diffID string, unpacked int64, err error) {
+func measure(codec Codec, r io.Reader, survey bool, fn func(Header, io.Reader) error) (diffID string, unpacked int64, err error) {
 	src := newSourceReader(r)
 	first := make([]byte, SniffSize)
 	n, err := io.ReadFull(src, first)
@@ -74,7 +75,14 @@ func measure(codec Codec, r io.Reader, devices bool, fn func(Header, io.Reader) 
 		}
 	}
 	h := sha256.New()
-	t := &tarReader{in: io.TeeReader(in, h), seen: map[string]kind{}, devices: devices}
+	t := &tarReader{seen: map[string]kind{}, devices: survey}
+	if survey {
+		a := newAhead(in, h)
+		defer a.close()
+		t.in = a
+	} else {
+		t.in = io.TeeReader(in, h)
+	}
 	for {
 		more, err := t.next(fn)
 		if err != nil {

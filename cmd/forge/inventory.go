@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -31,7 +34,9 @@ type imageView struct {
 // Close lets go of the layers.
 func (v *imageView) Close() {
 	for _, c := range v.closers {
-		_ = c.Close() // only read
+		if c != nil { // its layer was read
+			_ = c.Close() // only read
+		}
 	}
 }
 
@@ -53,14 +58,72 @@ func viewLayout(ctx context.Context, s *store.Store, dir string) (_ *imageView, 
 			v.Close()
 		}
 	}()
-	for i, d := range l.Manifest.Layers {
-		x := sbom.Layer{Digest: d.Digest.String(), DiffID: l.Config.RootFS.DiffIDs[i].String(), MediaType: string(d.MediaType), Size: d.Size}
-		if err := v.fill(ctx, s, &x, func() (*os.File, error) { return builder.OpenBlob(dir, d.Digest) }); err != nil {
-			return nil, fmt.Errorf("reading layer %d of image %q: %w", i+1, dir, err)
+	n := len(l.Manifest.Layers)
+	v.Layers, v.closers = make([]sbom.Layer, n), make([]io.Closer, n)
+	err = inOrder(ctx, n, min(runtime.GOMAXPROCS(0), layersAtOnce), func(ctx context.Context, i int) error {
+		d := l.Manifest.Layers[i]
+		x := &v.Layers[i]
+		*x = sbom.Layer{Digest: d.Digest.String(), DiffID: l.Config.RootFS.DiffIDs[i].String(), MediaType: string(d.MediaType), Size: d.Size}
+		var err error
+		if v.closers[i], err = fill(ctx, s, x, func() (*os.File, error) { return builder.OpenBlob(dir, d.Digest) }); err != nil {
+			return fmt.Errorf("reading layer %d of image %q: %w", i+1, dir, err)
 		}
-		v.Layers = append(v.Layers, x)
+		return nil
+	})
+	return v, err
+}
+
+// layersAtOnce bounds how many layers are read at a time: a hostile one takes 80 MB.
+const layersAtOnce = 4
+
+// inOrder does something for each of n things, the first of them first and some at a time. Its
+// error is that of the first of them that has one, whichever came first: what lies above one
+// that failed is ended.
+func inOrder(ctx context.Context, n, most int, do func(context.Context, int) error) error {
+	var (
+		mu     sync.Mutex
+		wait   sync.WaitGroup
+		next   int
+		failed = n // none from here on is begun
+		first  error
+		stops  = make([]context.CancelFunc, n)
+	)
+	begin := func() (context.Context, int, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if next >= failed || ctx.Err() != nil {
+			return nil, 0, false
+		}
+		var one context.Context
+		one, stops[next] = context.WithCancel(ctx)
+		next++
+		return one, next - 1, true
 	}
-	return v, nil
+	end := func(i int, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		stops[i]()
+		if err == nil || i > failed {
+			return
+		}
+		failed, first = i, err
+		for _, stop := range stops[i:next] {
+			stop()
+		}
+	}
+	for range min(n, most) {
+		wait.Go(func() {
+			for {
+				one, i, ok := begin()
+				if !ok {
+					return
+				}
+				end(i, do(one, i))
+			}
+		})
+	}
+	wait.Wait()
+	return cmp.Or(ctx.Err(), first)
 }
 
 func newView(l *builder.Layout) *imageView {
@@ -173,38 +236,37 @@ func publicIndex(im *recipes.Image, index string) string {
 	return ""
 }
 
-// fill finds what a layer holds. open returns its blob, for a layer that must be read.
-func (v *imageView) fill(ctx context.Context, s *store.Store, x *sbom.Layer, open func() (*os.File, error)) error {
+// fill finds what a layer holds, which can be read until what it returns is closed. open
+// returns its blob, for a layer that must be read.
+func fill(ctx context.Context, s *store.Store, x *sbom.Layer, open func() (*os.File, error)) (io.Closer, error) {
 	ix, err := builder.LayerIndex(s, x.Digest)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f, _, err := s.Open(strings.TrimPrefix(x.Digest, "sha256:"))
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = open()
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if ix == nil || ix.DiffID != x.DiffID {
 		defer f.Close() // only read
 		c, err := builder.ReadContents(ctx, x.MediaType, f, x.Digest, x.DiffID, "")
 		if err != nil {
-			return err
+			return nil, err
 		}
-		v.closers = append(v.closers, c)
 		x.Files = filesOf(c.Entries)
 		x.Open = func(n int) (io.Reader, error) { return c.Open(n), nil }
-		return nil
+		return c, nil
 	}
 	codec, err := layer.CodecOf(x.MediaType)
 	if err != nil {
-		return errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	v.closers = append(v.closers, f)
 	x.Files = filesOf(ix.Entries)
 	x.Open = func(n int) (io.Reader, error) { return ix.OpenEntry(codec, f, &ix.Entries[n]) }
-	return nil
+	return f, nil
 }
 
 // filesOf views a layer's entries.
