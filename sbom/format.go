@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/anchore/syft/syft/format"
+	syftsbom "github.com/anchore/syft/syft/sbom"
 	"github.com/anchore/syft/syft/source"
 )
 
@@ -44,6 +45,11 @@ func Load(r io.Reader) (*Inventory, error) {
 	if s == nil || id == "" {
 		return nil, fmt.Errorf("reading the inventory: it is neither SPDX nor CycloneDX nor Syft's JSON")
 	}
+	return Decoded(s), nil
+}
+
+// Decoded is the inventory in a document that somebody has decoded.
+func Decoded(s *syftsbom.SBOM) *Inventory {
 	inv := &Inventory{bom: s, Subject: Subject{Name: plain(s.Source.Name), Digest: s.Source.Version}}
 	if m, ok := s.Source.Metadata.(source.ImageMetadata); ok {
 		inv.Subject.Digest, inv.Subject.Platform = m.ManifestDigest, m.OS+"/"+m.Architecture
@@ -52,5 +58,5 @@ func Load(r io.Reader) (*Inventory, error) {
 		}
 	}
 	inv.fill(func(string) int64 { return 0 })
-	return inv, nil
+	return inv
 }

@@ -46,25 +46,35 @@ func reportSide(path string) (*side, error) {
 }
 
 func sbomSide(ctx context.Context, path string, look *vuln.Database) (*side, error) {
-	f, err := openRegular(path)
+	inv, packages, err := readSBOM(path, look != nil)
 	if err != nil {
-		return nil, fmt.Errorf("reading an SBOM: %w", err)
-	}
-	defer f.Close()
-	inv, err := sbom.Load(f)
-	if err != nil {
-		return nil, fmt.Errorf("reading %q: %w", path, err)
+		return nil, err
 	}
 	s := &side{kind: "sbom", contents: &report.Report{Packages: foundPackages(inv, nil, nil)}, facts: map[string]string{"digest": inv.Subject.Digest, "platform": inv.Subject.Platform}}
 	if look != nil {
-		p, err := readPackages(path)
-		if err != nil {
-			return nil, err
-		}
-		s.contents.Scan, err = lookUp(ctx, look, p, path, &tolerance{})
-		return s, err
+		s.contents.Scan, err = lookUp(ctx, look, packages, path, &tolerance{})
 	}
-	return s, nil
+	return s, err
+}
+
+// readSBOM reads what an SBOM lists, and, for a scan, what of it is looked up.
+func readSBOM(path string, scan bool) (*sbom.Inventory, *vuln.Packages, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading an SBOM: %w", err)
+	}
+	defer f.Close()
+	var inv *sbom.Inventory
+	var packages *vuln.Packages
+	if scan {
+		packages, inv, err = vuln.ReadInventory(f)
+	} else {
+		inv, err = sbom.Load(f)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading %q: %w", path, err)
+	}
+	return inv, packages, nil
 }
 
 // imageSide reads an image and what the report beside it says is in it; without one, what is

@@ -23,44 +23,58 @@ type Packages struct {
 // Read reads an SBOM: Syft's JSON, SPDX or CycloneDX, as JSON. A document without a package is an error:
 // nothing can be looked up in it.
 func Read(r io.ReadSeeker) (*Packages, error) {
+	p, _, err := read(r)
+	return p, err
+}
+
+// ReadInventory is Read that also gives the list that the SBOM is.
+func ReadInventory(r io.ReadSeeker) (*Packages, *sbom.Inventory, error) {
+	p, list, err := read(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, list(), nil
+}
+
+func read(r io.ReadSeeker) (*Packages, func() *sbom.Inventory, error) {
 	size, err := r.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, fmt.Errorf("reading an SBOM: %w", err)
+		return nil, nil, fmt.Errorf("reading an SBOM: %w", err)
 	}
 	if size > maxSBOM {
-		return nil, fmt.Errorf("reading an SBOM: it has %d bytes; at most %d are read", size, maxSBOM)
+		return nil, nil, fmt.Errorf("reading an SBOM: it has %d bytes; at most %d are read", size, maxSBOM)
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("reading an SBOM: %w", err)
+		return nil, nil, fmt.Errorf("reading an SBOM: %w", err)
 	}
 	if err := sbom.CheckDocument(r); err != nil {
-		return nil, fmt.Errorf("reading an SBOM: %w", err)
+		return nil, nil, fmt.Errorf("reading an SBOM: %w", err)
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("reading an SBOM: %w", err)
+		return nil, nil, fmt.Errorf("reading an SBOM: %w", err)
 	}
-	p, err := provided(r)
+	p, list, err := provided(r)
 	if err != nil {
-		return nil, fmt.Errorf("reading an SBOM: %w", err)
+		return nil, nil, fmt.Errorf("reading an SBOM: %w", err)
 	}
 	if len(p.list) == 0 {
-		return nil, errors.New("reading an SBOM: it names no package")
+		return nil, nil, errors.New("reading an SBOM: it names no package")
 	}
-	return p, nil
+	return p, list, nil
 }
 
 // provided lets Grype read. The document is a stranger's: a panic of a decoder is an error.
-func provided(r io.ReadSeeker) (p *Packages, err error) {
+func provided(r io.ReadSeeker) (p *Packages, list func() *sbom.Inventory, err error) {
 	defer func() {
 		if x := recover(); x != nil {
 			err = fmt.Errorf("the decoder stopped: %v\n%s", x, debug.Stack())
 		}
 	}()
-	list, context, _, err := pkg.ProvideFromReader(r, pkg.ProviderConfig{})
+	packages, context, s, err := pkg.ProvideFromReader(r, pkg.ProviderConfig{})
 	if err != nil {
-		return nil, fmt.Errorf("it is no SBOM in Syft's JSON, SPDX or CycloneDX: %w", err)
+		return nil, nil, fmt.Errorf("it is no SBOM in Syft's JSON, SPDX or CycloneDX: %w", err)
 	}
-	return &Packages{list: list, context: context}, nil
+	return &Packages{list: packages, context: context}, func() *sbom.Inventory { return sbom.Decoded(s) }, nil
 }
 
 // Digest is the digest of the image's manifest, where the document says it; else "".
