@@ -204,7 +204,7 @@ func (o *scanOptions) packages(ctx context.Context, t *terminal, image string, s
 		return nil, err
 	}
 	defer b.remove()
-	tol.subject.Digest = b.image.String()
+	tol.subject.Digest, tol.subject.Index = b.image.String(), b.named.String()
 	if tol.subject.Repository == "" && b.spot.remote() {
 		tol.subject.Repository = b.spot.repo.Name()
 	}

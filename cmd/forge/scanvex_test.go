@@ -125,6 +125,7 @@ func TestAttachedVEXCountsOnlyFromThoseWhoAreNamed(t *testing.T) {
 	nonsense := image("ml/nonsense", func(d name.Digest) {
 		w.sign(vendor, d, statement.OpenVEX([]byte(`{"@context": "https://openvex.dev/ns/v0.2.0"}`)))
 	})
+	other := image("ml/other", func(d name.Digest) { w.sign(vendor, d, openVEX("pkg:oci/other@sha256%3A"+lockSum, "not_affected")) })
 	bare := image("ml/bare", nil)
 	layout := filepath.Join(t.TempDir(), "layout")
 	expects(t, 0, "", "copy", good, "oci:"+layout)
@@ -151,6 +152,7 @@ func TestAttachedVEXCountsOnlyFromThoseWhoAreNamed(t *testing.T) {
 		{"about another image", moved, by("vendor"), 3, []string{"FAILS", "does not count", "subject"}},
 		{"nothing is attached", bare, by("vendor"), 3, []string{"FAILS", "warning: no OpenVEX"}},
 		{"signed nonsense", nonsense, by("vendor"), 2, []string{"who its author is"}},
+		{"whose words are about another image", other, by("vendor"), 2, []string{"statement 1: it is about another image", "this image is sha256:"}},
 		{"nobody is named", good, []string{"--vex-attestations"}, 2, []string{"nobody is named"}},
 		{"a name for nothing", good, []string{"--key", path("vendor.pub")}, 2, []string{"--vex-attestations is missing"}},
 		{"a policy and a name", good, append(by("vendor"), "--policy", trust), 2, []string{"would say it again"}},

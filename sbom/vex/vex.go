@@ -34,6 +34,7 @@ func (e *Error) Error() string { return fmt.Sprintf("reading VEX %q: %s", e.Name
 type Subject struct {
 	Repository string // ghcr.io/acme/train; may be empty
 	Digest     string // of the manifest, "sha256:…"; may be empty
+	Index      string // of an index that lists it, by which the image is known, too; may be empty
 }
 
 // Documents are what OpenVEX documents say about one image. Of the statements of one author
@@ -115,6 +116,7 @@ func (d *Documents) read(raw []byte, name string) ([]dated, error) {
 		return nil, errors.New("it holds no statement")
 	}
 	var out []dated
+	elsewhere := true // all is about other images
 	for i := range doc.Statements {
 		st := &doc.Statements[i]
 		made := *doc.Timestamp
@@ -125,6 +127,7 @@ func (d *Documents) read(raw []byte, name string) ([]dated, error) {
 		if err != nil {
 			return nil, fmt.Errorf("statement %d: %w", i+1, err)
 		}
+		elsewhere = elsewhere && !slices.ContainsFunc(st.Products, d.Subject.concerned)
 		for _, x := range said {
 			x.Author, x.Document = author, name
 			out = append(out, dated{x, made})
@@ -133,7 +136,17 @@ func (d *Documents) read(raw []byte, name string) ([]dated, error) {
 			return nil, fmt.Errorf("it holds more than %d statements", maxStatements)
 		}
 	}
+	if elsewhere {
+		return nil, fmt.Errorf("statement 1: it is about another image, %+q, and so are all others; this image is %s", bounded(out[0].Product, 200), d.Subject)
+	}
 	return out, nil
+}
+
+// concerned says whether a statement about a product can be about the image: about itself or a
+// package, but not about another image.
+func (s Subject) concerned(p openvex.Product) bool {
+	product := purl(p.Component)
+	return s.is(product) || !strings.HasPrefix(product, "pkg:oci/") && !strings.HasPrefix(product, "pkg:docker/")
 }
 
 func quoted(list []string) string {
@@ -198,6 +211,24 @@ func purl(c openvex.Component) string {
 	return ""
 }
 
+// String says which image it is, as a statement would name it.
+func (s Subject) String() string {
+	var names []string
+	if s.Digest != "" {
+		names = append(names, s.Digest)
+	}
+	if s.Index != "" && s.Index != s.Digest {
+		names = append(names, "listed by "+s.Index)
+	}
+	if s.Repository != "" {
+		names = append(names, "of "+s.Repository)
+	}
+	if len(names) == 0 {
+		return "known by neither digest nor repository"
+	}
+	return strings.Join(names, " ")
+}
+
 // is tells whether a product is this image: by its digest, or, without one, by its repository.
 // Source: github.com/package-url/purl-spec, types-doc/oci-definition.md.
 func (s Subject) is(product string) bool {
@@ -207,7 +238,7 @@ func (s Subject) is(product string) bool {
 	}
 	path, query, _ := strings.Cut(rest, "?")
 	_, digest, versioned := strings.Cut(path, "@")
-	if digest, err := url.PathUnescape(digest); versioned && (err != nil || digest != s.Digest || s.Digest == "") {
+	if digest, err := url.PathUnescape(digest); versioned && (err != nil || digest == "" || digest != s.Digest && digest != s.Index) {
 		return false
 	}
 	values, err := url.ParseQuery(query)
