@@ -370,6 +370,7 @@ func (d *policyDecoder) signersUsed(w *words) {
 	}
 	for _, r := range d.policy.Rules {
 		use(r.SignedBy)
+		use(r.VEX)
 		if r.SBOM != nil {
 			use(r.SBOM.SignedBy)
 		}

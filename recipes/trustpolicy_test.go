@@ -76,6 +76,7 @@ func TestTheCompletePolicyMeansWhatItSays(t *testing.T) {
 					Recipes:  []string{"sha256:595b145280cf69818e0ecc108d5fd878509cb0b3ce9e6eb28e56b9c6ee645082"}, Locks: []string{digest}},
 				Scan: &trust.Scan{SignedBy: []string{"nightly scan"}, MaxAge: 7 * 24 * time.Hour, DatabaseMaxAge: 48 * time.Hour, Limit: "high", AtMost: map[string]int{"medium": 10},
 					Waivers: true, Rescan: true},
+				VEX:   []string{"security"},
 				Tests: &trust.Tests{SignedBy: []string{"image workflow", "release workflow"}}},
 			{Name: "experiments", Repositories: []trust.Scope{"registry.acme.example/ml/scratch/*"}, SignedBy: []string{"release key 2026", "release key 2027"}, Signatures: 1, Level: trust.LevelPlatform},
 		},

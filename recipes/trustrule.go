@@ -259,6 +259,7 @@ func (d *policyDecoder) scan(b *hclsyntax.Block, r *trust.Rule) {
 	v.Exploited, _ = s.flag("known_exploited")
 	v.Waivers, _ = s.flag("accept_waivers")
 	v.Rescan, _ = s.flag("rescan")
+	r.VEX = d.signers(s, "vex_signed_by", nil)
 	if v.MaxAge == 0 {
 		d.mistake(b.DefRange(), "Scan of any age", `A scan says what was known on its day: write max_age = "7 days".`)
 	}

@@ -183,7 +183,11 @@ func (r *signedVEX) expected(repository string) (signing.Policy, error) {
 		return p, usageError{fmt.Errorf("the trust policy has no rule for %s, so nobody may sign OpenVEX about it", repository)}
 	}
 	p.Root, p.Repositories, p.Now = r.trust.root, append(slices.Clone(p.Repositories), original), r.trust.now
-	p.Identities, p.Keys = r.trust.who(rule.SignedBy)
+	signers := rule.VEX
+	if len(signers) == 0 {
+		signers = rule.SignedBy
+	}
+	p.Identities, p.Keys = r.trust.who(signers)
 	p.Statements = []signing.Requirement{{Types: signing.Types("vex")}}
 	return p, nil
 }

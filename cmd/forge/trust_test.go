@@ -24,7 +24,6 @@ import (
 
 	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/recipes/lock"
-	"github.com/forge-build/forge/sbom/vuln/testdata/advisories"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/signtest"
 	"github.com/forge-build/forge/signing/statement"
@@ -244,33 +243,32 @@ func TestATrustPolicyIsWhatAnImageMustFulfil(t *testing.T) {
 	expects(t, 2, "--key would say it again", "verify", "--policy", w.policy("good", asItIs), "--key", filepath.Join(w.dir, "ci.pub"), tagged)
 }
 
+// stale signs all that is said of an image: that it has torch of a version, and a scan of last month.
+func (w *world) stale(by *signing.Signer, image name.Digest, version string) {
+	w.t.Helper()
+	for _, s := range allOf(w.t, image, 30*24*time.Hour) {
+		if s.Type == statement.TypeSPDX {
+			raw, err := json.Marshal(map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "metadata": map[string]any{"component": map[string]any{"type": "container", "name": "x", "version": image.DigestStr()}},
+				"components": []any{map[string]any{"type": "operating-system", "name": "debian", "version": "13"}, map[string]any{"type": "library", "name": "torch", "version": version, "purl": "pkg:pypi/torch@" + version}}})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			s = statement.CycloneDX(raw)
+		}
+		w.sign(by, image, s)
+	}
+}
+
 // A scan that is too old is made anew, from the signed SBOM, where the rule says so.
 func TestAStaleScanIsMadeAnew(t *testing.T) {
 	w := newWorld(t)
 	ci := w.key("ci")
 	w.key("other")
 	t.Setenv("FORGE_CACHE", t.TempDir())
-	records, err := advisories.All()
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := t.TempDir()
-	if err := advisories.Build(records, db, time.Now().Add(-time.Hour).UTC()); err != nil {
-		t.Fatal(err)
-	}
+	db := vulnerabilityDB(t)
 	stale := func(path string, version string) name.Digest {
 		image := w.push(path, "1")
-		for _, s := range allOf(t, image, 30*24*time.Hour) {
-			if s.Type == statement.TypeSPDX {
-				raw, err := json.Marshal(map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "metadata": map[string]any{"component": map[string]any{"type": "container", "name": "x", "version": image.DigestStr()}},
-					"components": []any{map[string]any{"type": "operating-system", "name": "debian", "version": "13"}, map[string]any{"type": "library", "name": "torch", "version": version, "purl": "pkg:pypi/torch@" + version}}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				s = statement.CycloneDX(raw)
-			}
-			w.sign(ci, image, s)
-		}
+		w.stale(ci, image, version)
 		return image
 	}
 	policy := w.policy("p", instead(`limit   = "high"`, "limit = \"high\"\n rescan = true", `"2.9"`, `"2.0"`))
@@ -283,6 +281,82 @@ func TestAStaleScanIsMadeAnew(t *testing.T) {
 	}
 	expects(t, 1, "database", "verify", "--policy", policy, "--db", t.TempDir(), good.String()) // no database is no clean scan
 	expects(t, 4, "30 days ago", "verify", "--policy", w.policy("q", instead(`"2.9"`, `"2.0"`)), "--db", db, good.String())
+}
+
+// A52: what those whom the rule names have signed about a finding counts, in a scan that is made
+// anew and in one that was signed; nobody else's word does. VDB-02
+func TestVEXOfThoseWhomTheRuleNamesCounts(t *testing.T) {
+	w := newWorld(t)
+	ci, security := w.key("ci"), w.key("security")
+	w.key("other")
+	t.Setenv("FORGE_CACHE", t.TempDir())
+	db := vulnerabilityDB(t)
+	torch := openVEX("pkg:pypi/torch@2.9.1", "not_affected")
+	image := func(path string, say func(name.Digest)) name.Digest {
+		d := w.push(path, "1")
+		w.stale(ci, d, "2.9.1")
+		say(d)
+		return d
+	}
+	named := strings.NewReplacer(`"2.9"`, `"2.0"`, `limit   = "high"`, "limit = \"high\"\n rescan = true\n vex_signed_by = [\"security\"]", `signer "other"`, "signer \"security\" { key = \"security.pub\" }\nsigner \"other\"")
+	policy := w.policy("named", named.Replace)
+	unnamed := w.policy("unnamed", instead(`limit   = "high"`, "limit = \"high\"\n rescan = true", `"2.9"`, `"2.0"`))
+	platform := w.policy("platform", func(s string) string {
+		return strings.Replace(named.Replace(s), "tests {}", "tests {}\n level = \"platform\"", 1)
+	})
+
+	cleared := image("ml/cleared", func(d name.Digest) { w.sign(security, d, torch) })
+	fresh := w.push("ml/fresh", "1")
+	for _, s := range allOf(t, fresh, time.Hour, finding.Judged{Finding: finding.Finding{ID: "GHSA-63cw-57p8-fm3p", Aliases: []string{"CVE-2026-24747"}, Severity: finding.High, Package: "torch", PURL: "pkg:pypi/torch@2.9.1"}}) {
+		w.sign(ci, fresh, s)
+	}
+	w.sign(security, fresh, torch)
+	repo := signtest.Repository(t, w.host, "ml/two")
+	a, b := signtest.Image(t), signtest.Image(t)
+	index := indexOf(t, repo, "1", child{a, "amd64", nil}, child{b, "arm64", nil})
+	w.sign(ci, index, statement.Signature())
+	for _, at := range []name.Digest{digestIn(t, repo, a), digestIn(t, repo, b)} {
+		w.stale(ci, at, "2.9.1")
+	}
+	w.sign(security, index, openVEX("pkg:oci/two@"+strings.Replace(index.DigestStr(), ":", "%3A", 1), "not_affected"))
+	for what, row := range map[string]struct {
+		policy string
+		image  name.Digest
+		code   int
+		says   string
+	}{
+		"by whom the rule names":        {policy, cleared, 0, "1 cleared by VEX"},
+		"about a finding of the signed": {policy, fresh, 0, "1 cleared by VEX"},
+		"about the index":               {policy, index, 0, "1 cleared by VEX"},
+		"about the index, unsigned":     {platform, index, 0, "1 cleared by VEX"},
+		"about the index, of its image": {policy, digestIn(t, repo, a), 4, "1 high; GHSA-63cw"},
+		"the rule names nobody":         {unnamed, cleared, 4, "1 high; GHSA-63cw"},
+		"by the image's own signer":     {policy, image("ml/own", func(d name.Digest) { w.sign(ci, d, torch) }), 4, "1 high; GHSA-63cw"},
+		"by a stranger":                 {policy, image("ml/stranger", func(d name.Digest) { w.sign(w.key("stranger"), d, torch) }), 4, "1 high; GHSA-63cw"},
+		"about another package":         {policy, image("ml/numpy", func(d name.Digest) { w.sign(security, d, openVEX("pkg:pypi/numpy", "not_affected")) }), 4, "1 high; GHSA-63cw"},
+		"who says that it is affected": {policy, image("ml/affected", func(d name.Digest) {
+			w.sign(security, d, torch)
+			w.sign(security, d, openVEX("pkg:pypi/torch", "affected"))
+		}), 4, "1 high; GHSA-63cw"},
+		"about another image": {policy, image("ml/another", func(d name.Digest) { w.sign(security, d, openVEX("pkg:oci/train@sha256%3A"+lockSum, "not_affected")) }), 4, "statement 1: it is about another image"},
+		"that is none":        {policy, image("ml/none", func(d name.Digest) { w.sign(security, d, statement.OpenVEX([]byte(`{"author": "x"}`))) }), 4, "expected OpenVEX that can be relied on"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			args := []string{"verify", "--policy", row.policy, "--db", db, row.image.String()}
+			if row.code == 0 {
+				args = append(args, "--json")
+			}
+			expects(t, row.code, row.says, args...)
+		})
+	}
+	// One who may say so no longer does not.
+	key, err := os.ReadFile(filepath.Join(w.dir, "security.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.denies(ci, "key", strings.TrimPrefix(fingerprint(key), "sha256:"))
+	denied := w.policy("denied", func(s string) string { return named.Replace(s) + "deny_list \"deny.hcl\" { signed_by = [\"ci\"] }\n" })
+	expects(t, 4, "1 high; GHSA-63cw", "verify", "--policy", denied, "--db", db, cleared.String())
 }
 
 // A2: the same image and statements elsewhere count only where the policy says that it is a mirror.

@@ -94,20 +94,20 @@ func TestADeniedImageIsDeniedAtEveryLevel(t *testing.T) {
 		policy := w.policy(level, func(s string) string {
 			return strings.Replace(s, "sbom {}", fmt.Sprintf("level = %q\n  sbom {}", level), 1) + "\nsigner \"security\" { key = \"security.pub\" }\ndeny_list \"deny.hcl\" { signed_by = [\"security\"] }\n"
 		})
-		w.denies(security, lockSum)
+		w.denies(security, "image", lockSum)
 		expects(t, 0, index.String(), "verify", "--policy", policy, index.String())
 		for _, d := range []name.Digest{index, digestIn(t, repo, im)} {
-			w.denies(security, strings.TrimPrefix(d.DigestStr(), "sha256:"))
+			w.denies(security, "image", strings.TrimPrefix(d.DigestStr(), "sha256:"))
 			expects(t, 4, "denied: stolen", "verify", "--policy", policy, index.String())
 		}
 	}
 }
 
-// denies writes a deny list that holds one image.
-func (w *world) denies(by *signing.Signer, sum string) {
+// denies writes a deny list that holds one entry, an image or a key.
+func (w *world) denies(by *signing.Signer, what, sum string) {
 	w.t.Helper()
 	day := func(n int) string { return time.Now().AddDate(0, 0, n).UTC().Format(time.DateOnly) }
-	text := fmt.Sprintf("issued = %q\nuntil = %q\nimage \"sha256:%s\" { reason = \"stolen\" }\n", day(-1), day(7), sum)
+	text := fmt.Sprintf("issued = %q\nuntil = %q\n%s \"sha256:%s\" { reason = \"stolen\" }\n", day(-1), day(7), what, sum)
 	w.write("deny.hcl", text)
 	raw, err := statement.Statement{Type: "https://forge.example/deny-list", Predicate: struct{}{}}.Write(statement.Image{Repository: "deny.hcl", Digest: sha256Of(text)})
 	if err != nil {

@@ -11,7 +11,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/recipes/trust"
+	"github.com/forge-build/forge/sbom/vex"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
 	"github.com/forge-build/forge/signing/judge"
@@ -160,6 +162,9 @@ func (w *truster) expected(r *trust.Rule, original string) signing.Policy {
 	if r.Tests != nil {
 		want("tests", r.Tests.SignedBy, false)
 	}
+	if len(r.VEX) > 0 {
+		want("vex", r.VEX, true)
+	}
 	return p
 }
 
@@ -183,9 +188,9 @@ func (w *truster) verify(ctx context.Context, src evidence.Source, image signing
 	}
 	switch {
 	case doc.Index == nil || rule.Level == trust.LevelIndex:
-		err = w.one(ctx, src, image, rule, original, out)
+		err = w.one(ctx, src, image, rule, vex.Subject{Repository: original, Digest: image.Digest.String()}, nil, out)
 	case rule.Level == trust.LevelEach:
-		if err = w.one(ctx, src, image, judge.SignatureOnly(rule), original, out); err == nil {
+		if err = w.one(ctx, src, image, judge.SignatureOnly(rule), vex.Subject{Repository: original}, nil, out); err == nil {
 			err = w.each(ctx, src, image, doc, rule, original, out)
 		}
 	default:
@@ -200,6 +205,10 @@ func (w *truster) each(ctx context.Context, src evidence.Source, index signing.I
 	if err != nil {
 		return w.refuse(index, out, signing.Check{ID: signing.CheckIndex, Status: signing.Failed, Expected: "an index of images", Found: err.Error()})
 	}
+	above, err := w.aboutIndex(ctx, src, index, rule, original, out)
+	if err != nil {
+		return err
+	}
 	for _, d := range children {
 		child, err := src.Document(ctx, d.Digest)
 		if err != nil {
@@ -210,7 +219,7 @@ func (w *truster) each(ctx context.Context, src evidence.Source, index signing.I
 				Found: fmt.Sprintf("%s: %d bytes of %s", d.Digest, len(child.Raw), child.MediaType)})
 		}
 		one := signing.Image{Repository: index.Repository, Digest: d.Digest}
-		if err := w.one(ctx, src, one, rule, original, out); err != nil {
+		if err := w.one(ctx, src, one, rule, vex.Subject{Repository: original, Digest: d.Digest.String(), Index: index.Digest.String()}, above, out); err != nil {
 			return err
 		}
 		out.Children = append(out.Children, one.String())
@@ -224,22 +233,17 @@ func (w *truster) refuse(image signing.Image, out *accepted, c signing.Check) er
 	return &signing.NotVerifiedError{Image: out.Image, Checks: out.Checks, Rejected: out.Rejected}
 }
 
-// one judges one manifest or index: who signed what, then what that says.
-func (w *truster) one(ctx context.Context, src evidence.Source, image signing.Image, rule *trust.Rule, original string, out *accepted) error {
-	v, err := signing.Verify(ctx, src, image, w.expected(rule, original))
+// one judges one manifest or index: who signed what, then what that says. As subject it is
+// what VEX may speak of; above is what was said about the index that lists it.
+func (w *truster) one(ctx context.Context, src evidence.Source, image signing.Image, rule *trust.Rule, subject vex.Subject, above []judge.Statement, out *accepted) error {
+	v, err := signing.Verify(ctx, src, image, w.expected(rule, subject.Repository))
 	if err != nil {
 		return w.unfulfilled(err, out)
 	}
 	out.Checks, out.Rejected = append(out.Checks, v.Checks()...), append(out.Rejected, v.Rejected()...)
-	c := judge.Case{Rule: rule, Digest: image.Digest.String(), Now: w.now}
-	for _, s := range v.Statements() {
-		if d := w.deniedSigner(s); d != nil {
-			out.Checks = append(out.Checks, signing.Check{ID: "denied", Digest: c.Digest, Type: s.Type, Status: signing.Skipped, Evidence: s.Evidence,
-				Why: fmt.Sprintf("%s does not count: %s is denied: %s", s.Type, s.Signer, d.Reason)})
-			continue
-		}
-		out.Statements = append(out.Statements, s)
-		c.Statements = append(c.Statements, judge.Statement{Type: s.Type, Predicate: s.Predicate, Signers: w.names(s), By: s.Signer.Credential(), Identity: s.Signer.Identity, Time: s.Time, Evidence: s.Evidence})
+	c := judge.Case{Rule: rule, Digest: image.Digest.String(), Now: w.now, Statements: w.counting(image, v, out)}
+	if c.VEX, err = saidOf(subject, rule, slices.Concat(above, c.Statements)); err != nil {
+		return w.refuse(image, out, signing.Check{ID: "vex", Status: signing.Failed, Expected: "OpenVEX that can be relied on", Found: err.Error()})
 	}
 	if err := w.search(ctx, &c); err != nil {
 		return err
@@ -252,6 +256,53 @@ func (w *truster) one(ctx context.Context, src evidence.Source, image signing.Im
 		return &signing.NotVerifiedError{Image: out.Image, Checks: out.Checks, Rejected: out.Rejected}
 	}
 	return nil
+}
+
+// counting are the statements that hold, without those of signers who are denied.
+func (w *truster) counting(image signing.Image, v *signing.Verified, out *accepted) (all []judge.Statement) {
+	for _, s := range v.Statements() {
+		if d := w.deniedSigner(s); d != nil {
+			out.Checks = append(out.Checks, signing.Check{ID: "denied", Digest: image.Digest.String(), Type: s.Type, Status: signing.Skipped, Evidence: s.Evidence,
+				Why: fmt.Sprintf("%s does not count: %s is denied: %s", s.Type, s.Signer, d.Reason)})
+			continue
+		}
+		out.Statements = append(out.Statements, s)
+		all = append(all, judge.Statement{Type: s.Type, Predicate: s.Predicate, Signers: w.names(s), By: s.Signer.Credential(), Identity: s.Signer.Identity, Time: s.Time, Evidence: s.Evidence})
+	}
+	return all
+}
+
+// aboutIndex is the OpenVEX about an index that counts for each image which it lists.
+func (w *truster) aboutIndex(ctx context.Context, src evidence.Source, index signing.Image, rule *trust.Rule, original string, out *accepted) ([]judge.Statement, error) {
+	if len(rule.VEX) == 0 {
+		return nil, nil
+	}
+	p := signing.Policy{Root: w.root, Repositories: []string{original}, Index: signing.IndexOnly, Now: w.now, Limits: w.limits, Statements: []signing.Requirement{{Types: signing.Types("vex")}}}
+	p.Identities, p.Keys = w.who(rule.VEX)
+	v, err := signing.Verify(ctx, src, index, p)
+	var not *signing.NotVerifiedError
+	var incomplete *signing.IncompleteError
+	switch {
+	case err == nil:
+		return w.counting(index, v, out), nil
+	case errors.As(err, &incomplete), !errors.As(err, &not):
+		return nil, fmt.Errorf("reading the OpenVEX about %s: %w", index, err)
+	}
+	return nil, nil // there is none
+}
+
+// saidOf reads what OpenVEX by those whom a rule names says of findings in an image.
+func saidOf(image vex.Subject, rule *trust.Rule, statements []judge.Statement) ([]finding.Statement, error) {
+	d := vex.Documents{Subject: image}
+	for _, s := range statements {
+		if !slices.Contains(signing.Types("vex"), s.Type) || !slices.ContainsFunc(s.Signers, func(n string) bool { return slices.Contains(rule.VEX, n) }) {
+			continue
+		}
+		if err := d.Add(s.Predicate, fmt.Sprintf("attestation %s by %s", cutAt(s.Evidence, 19), strings.Join(s.Signers, ", ")), s.By); err != nil {
+			return nil, err
+		}
+	}
+	return d.Statements(), nil
 }
 
 // unfulfilled puts what was checked before into an error of package signing.

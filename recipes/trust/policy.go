@@ -121,6 +121,7 @@ type Rule struct {
 	SBOM       *SBOM // nil: need not be there
 	Provenance *Provenance
 	Scan       *Scan
+	VEX        []string // names of signers whose OpenVEX about findings of a scan counts; empty: nobody's
 	Tests      *Tests
 }
 

@@ -173,6 +173,9 @@ func (w *writer) general(r *trust.Rule) {
 	if r.Scan != nil && r.Scan.Rescan {
 		w.cannot("images %s: a scan that is too old is refused, not made anew", text(r.Name))
 	}
+	if len(r.VEX) > 0 {
+		w.cannot("images %s: OpenVEX by vex_signed_by does not count; the findings that it is about do", text(r.Name))
+	}
 	if len(r.Mirrors) > 0 {
 		w.cannot("images %s: which repository a statement names; a mirror is taken like the original", text(r.Name))
 	}

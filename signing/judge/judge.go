@@ -39,7 +39,8 @@ type Case struct {
 	Rule       *trust.Rule
 	Digest     string // of the image or index that the statements are about
 	Statements []Statement
-	Rescan     *finding.Document // a scan made now from the SBOM; nil: none was made
+	Rescan     *finding.Document   // a scan made now from the SBOM; nil: none was made
+	VEX        []finding.Statement // what those whom the rule's VEX names say of findings in this image
 	Now        time.Time
 }
 

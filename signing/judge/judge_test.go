@@ -208,6 +208,7 @@ func TestAScanIsFreshAndFoundLittle(t *testing.T) {
 		"null":                           {want, []Statement{scanned(day, `[null]`)}, "is null"},
 		"an SBOM offered as a scan":      {want, []Statement{said(TypeVulns, fmt.Sprintf(spdx, hexA, hexA))}, "scanner is missing"},
 		"Grype below cosign's type":      {want, []Statement{said(TypeVulnsCosign, vulns(day, `{"matches":[{"vulnerability":{"id":"CVE-1","severity":"Critical"}}]}`))}, "1 critical"},
+		"Grype's package is no text":     {want, []Statement{said(TypeVulnsCosign, vulns(day, `{"matches":[{"vulnerability":{"id":"CVE-1","severity":"Low"},"artifact":{"purl":1}}]}`))}, "artifact.purl is no text"},
 		"Trivy below cosign's type":      {want, []Statement{said(TypeVulnsCosign, vulns(day, `{"Results":[{"Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"HIGH"}]}]}`))}, "1 high"},
 		"no scanner below cosign's type": {want, []Statement{said(TypeVulnsCosign, vulns(day, `{}`))}, "of no scanner that is known"},
 	} {
@@ -259,6 +260,55 @@ func TestAScanMadeNowKnowsWhatWasExcused(t *testing.T) {
 	strict := *rule.Scan
 	strict.Waivers = false
 	expect(t, Case{Rule: &trust.Rule{Scan: &strict}, Rescan: now, Statements: []Statement{excused("torch", "2026-11-25")}}, "CVE-1")
+}
+
+// What those whom the rule names say of a finding counts in whatever scan it stands, and about
+// no other package.
+func TestVEXClearsWhatItIsAbout(t *testing.T) {
+	made := &finding.Document{Version: finding.Format, Digest: digest, Packages: 1, Judged: now, Database: &finding.Database{Built: now, Digest: hexB},
+		Verdict: finding.Verdict{Findings: []finding.Judged{{Finding: finding.Finding{ID: "GHSA-1", Aliases: []string{"CVE-1"}, Package: "torch", PURL: "pkg:pypi/torch@2.9.1", Severity: finding.High, Exploited: true}}}}}
+	scans := map[string]Case{
+		"made now": {Rescan: made},
+		"forge's":  {Statements: []Statement{scanned(day, `[{"id":"GHSA-1","severity":[{"method":"a","score":"high"}],"annotations":[{"package":"torch","purl":"pkg:pypi/torch@2.9.1","aliases":["CVE-1"]}]}]`)}},
+		"Grype's":  {Statements: []Statement{said(TypeVulnsCosign, vulns(day, `{"matches":[{"vulnerability":{"id":"GHSA-1","severity":"High"},"relatedVulnerabilities":[{"id":"CVE-1"}],"artifact":{"purl":"pkg:pypi/torch@2.9.1"}}]}`))}},
+		"Trivy's":  {Statements: []Statement{said(TypeVulnsCosign, vulns(day, `{"Results":[{"Vulnerabilities":[{"VulnerabilityID":"CVE-1","Severity":"HIGH","PkgIdentifier":{"PURL":"pkg:pypi/torch@2.9.1"}}]}]}`))}},
+	}
+	not := func(product string) finding.Statement {
+		return finding.Statement{ID: "CVE-1", Product: product, Status: "not_affected", Justification: "component_not_present"}
+	}
+	affected, whole := not("pkg:pypi/torch"), not("pkg:oci/train")
+	affected.Status, whole.Image = "affected", true
+	rule := &trust.Rule{Scan: &trust.Scan{SignedBy: []string{"ci"}, MaxAge: 7 * day, Limit: "high", Rescan: true}, VEX: []string{"security"}}
+	for kind, c := range scans {
+		for name, row := range map[string]struct {
+			vex     []finding.Statement
+			cleared bool
+		}{
+			"nothing":               {nil, false},
+			"the package":           {[]finding.Statement{not("pkg:pypi/torch")}, true},
+			"this version":          {[]finding.Statement{not("pkg:pypi/torch@2.9.1")}, true},
+			"another version":       {[]finding.Statement{not("pkg:pypi/torch@2.9.0")}, false},
+			"another package":       {[]finding.Statement{not("pkg:pypi/numpy")}, false},
+			"the whole image":       {[]finding.Statement{whole}, true},
+			"another vulnerability": {[]finding.Statement{{ID: "CVE-2", Product: "pkg:pypi/torch", Status: "fixed"}}, false},
+			"affected":              {[]finding.Statement{affected}, false},
+			"both, affected last":   {[]finding.Statement{not("pkg:pypi/torch"), affected}, false},
+			"both, affected first":  {[]finding.Statement{affected, not("pkg:pypi/torch")}, false},
+		} {
+			t.Run(kind+" "+name, func(t *testing.T) {
+				c := c
+				want := "GHSA-1"
+				if kind == "Trivy's" {
+					want = "CVE-1"
+				}
+				if row.cleared {
+					want = ""
+				}
+				c.Rule, c.VEX = rule, row.vex
+				expect(t, c, want)
+			})
+		}
+	}
 }
 
 func slsa(change func(string) string) Statement {

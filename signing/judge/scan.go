@@ -26,7 +26,9 @@ type search struct {
 // hit is one finding.
 type hit struct {
 	id        string
+	aliases   []string
 	pkg       string // the package that it is in
+	purl      string // of the package; empty: it is not stated
 	severity  finding.Severity
 	exploited bool
 	none      bool // the scanner itself says that it is none
@@ -37,6 +39,21 @@ type hit struct {
 // excused says whether the publisher's word takes the finding out of the count.
 func (h *hit) excused(now time.Time) bool {
 	return h.waived && (h.until == "" || !(finding.Waiver{Until: h.until}).Expired(now))
+}
+
+// cleared says whether VEX says that there is nothing to do. Of statements that contradict one
+// another the more careful one counts.
+func (j *judgement) cleared(h *hit) bool {
+	f := finding.Finding{Kind: finding.Vulnerability, ID: h.id, Aliases: h.aliases, PURL: h.purl}
+	clear := false
+	for _, s := range j.VEX {
+		if s.Covers(&f) {
+			if clear = s.Clears(); !clear {
+				return false
+			}
+		}
+	}
+	return clear
 }
 
 func (j *judgement) scan() {
@@ -96,11 +113,15 @@ func (j *judgement) findings(s *search) {
 	if want.Limit != "" {
 		limit, _ = finding.ParseLimit(want.Limit) // a policy with another word does not load
 	}
-	counts, waived, none := map[finding.Severity]int{}, 0, 0
+	counts, waived, cleared, none := map[finding.Severity]int{}, 0, 0, 0
 	var worst []string
 	for _, h := range s.findings {
 		if h.none {
 			none++
+			continue
+		}
+		if j.cleared(&h) {
+			cleared++
 			continue
 		}
 		if want.Waivers && h.excused(j.Now) {
@@ -120,6 +141,9 @@ func (j *judgement) findings(s *search) {
 	said := tally(counts)
 	if waived > 0 {
 		said += fmt.Sprintf(", %d waived", waived)
+	}
+	if cleared > 0 {
+		said += fmt.Sprintf(", %d cleared by VEX", cleared)
 	}
 	if none > 0 {
 		said += fmt.Sprintf(", %d that the scanner itself sets aside", none)
@@ -190,7 +214,7 @@ func (j *judgement) rescan() {
 	excused := j.excusedBefore()
 	s := &search{finished: d.Judged, built: d.Database.Built, database: cmp.Or(d.Database.Digest, d.Database.Schema)}
 	for _, f := range d.Findings {
-		h := hit{id: f.ID, pkg: f.Package, severity: f.Severity, exploited: f.Exploited, none: f.Suppressed != ""}
+		h := hit{id: f.ID, aliases: f.Aliases, pkg: f.Package, purl: f.PURL, severity: f.Severity, exploited: f.Exploited, none: f.Suppressed != ""}
 		h.waived = slices.ContainsFunc(excused, func(e hit) bool { return e.id == h.id && e.pkg == h.pkg && e.pkg != "" })
 		s.findings = append(s.findings, h)
 	}
@@ -324,6 +348,16 @@ func (h *hit) note(n object) error {
 		return err
 	}
 	h.pkg = cmp.Or(h.pkg, name)
+	purl, err := n.optional("purl")
+	if err != nil {
+		return err
+	}
+	h.purl = cmp.Or(h.purl, purl)
+	aliases, err := n.texts("aliases")
+	if err != nil {
+		return err
+	}
+	h.aliases = append(h.aliases, aliases...)
 	none, err := n.optional("suppressed")
 	if err != nil {
 		return err
@@ -383,7 +417,7 @@ func readScanner(scanner object) ([]hit, error) {
 		return nil, fmt.Errorf("scanner.%w", err)
 	}
 	var out []hit
-	add := func(o object, id, rating string) error {
+	add := func(o object, id, rating, purl string, aliases ...string) error {
 		name, err := o.text(id)
 		if err != nil {
 			return err
@@ -393,7 +427,7 @@ func readScanner(scanner object) ([]hit, error) {
 			return err
 		}
 		v, err := finding.ParseSeverity(text)
-		out = append(out, hit{id: name, severity: v})
+		out = append(out, hit{id: name, aliases: aliases, purl: purl, severity: v})
 		return err
 	}
 	switch {
@@ -404,8 +438,13 @@ func readScanner(scanner object) ([]hit, error) {
 		}
 		for i, m := range matches {
 			v, err := m.at("vulnerability")
+			var purl string
+			var aliases []string
 			if err == nil {
-				err = add(v, "id", "severity")
+				purl, aliases, err = matched(m)
+			}
+			if err == nil {
+				err = add(v, "id", "severity", purl, aliases...)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("matches[%d]: %w", i, err)
@@ -422,7 +461,11 @@ func readScanner(scanner object) ([]hit, error) {
 				return nil, err
 			}
 			for _, v := range list {
-				if err := add(v, "VulnerabilityID", "Severity"); err != nil {
+				purl, err := below(v, "PkgIdentifier", "PURL")
+				if err == nil {
+					err = add(v, "VulnerabilityID", "Severity", purl)
+				}
+				if err != nil {
 					return nil, fmt.Errorf("Results[%d]: %w", i, err)
 				}
 			}
@@ -431,6 +474,38 @@ func readScanner(scanner object) ([]hit, error) {
 		return nil, errors.New("scanner.result is of no scanner that is known (Grype's matches, Trivy's Results)")
 	}
 	return out, nil
+}
+
+// matched reads in which package a match of Grype's is, and under which other names it is known.
+func matched(m object) (purl string, aliases []string, err error) {
+	if purl, err = below(m, "artifact", "purl"); err != nil {
+		return "", nil, err
+	}
+	related, err := m.list("relatedVulnerabilities")
+	for _, r := range related {
+		id, err := r.text("id")
+		if err != nil {
+			return "", nil, fmt.Errorf("relatedVulnerabilities: %w", err)
+		}
+		aliases = append(aliases, id)
+	}
+	return purl, aliases, err
+}
+
+// below is a text of an object within another, both of which may be absent.
+func below(o object, name, key string) (string, error) {
+	if o[name] == nil || isNull(o[name]) {
+		return "", nil
+	}
+	inner, err := o.at(name)
+	if err != nil {
+		return "", err
+	}
+	text, err := inner.optional(key)
+	if err != nil {
+		return "", fmt.Errorf("%s.%w", name, err)
+	}
+	return text, nil
 }
 
 func isNull(raw json.RawMessage) bool { return string(raw) == "null" }

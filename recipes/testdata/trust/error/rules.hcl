@@ -48,6 +48,7 @@ images "limits" {
     database_max_age = "20000 weeks" # ERROR: Invalid age
     limit   = "high"
     at_most = { critical = 1, low = "-1" } # ERROR: Said twice # ERROR: Invalid number
+    vex_signed_by = ["b"] # ERROR: Unknown signer
   }
 }
 images "open" {

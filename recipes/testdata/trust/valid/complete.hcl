@@ -65,6 +65,7 @@ images "production" {
     at_most          = { medium = 10 }
     accept_waivers   = true
     rescan           = true
+    vex_signed_by    = ["security"]
   }
 
   tests {}
