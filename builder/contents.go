@@ -16,7 +16,7 @@ import (
 // Contents is what a layer holds of which this store has no index: it was read once, from end
 // to end, and its files lie on disk, in one file without a name.
 type Contents struct {
-	Entries []layer.Entry // with sums and facts about ELF files; without places in blobs
+	Entries []layer.Entry // with facts about ELF files; without places in blobs
 	at      []int64       // of each entry's content
 	disk    *os.File
 }
@@ -29,9 +29,10 @@ func (c *Contents) Open(n int) *io.SectionReader {
 	return io.NewSectionReader(c.disk, c.at[n], c.Entries[n].Size)
 }
 
-// ReadContents reads a layer whose blob and tar must have these digests ("sha256:…"). dir
-// holds the files while they are needed; "" is the system's folder.
-func ReadContents(ctx context.Context, mediaType string, blob io.Reader, digest, diffID, dir string) (_ *Contents, err error) {
+// ReadContents reads a layer whose blob and tar must have these digests ("sha256:…"). Each
+// file's own sum is found on request alone: it would be a fifth of the work. dir holds the
+// files while they are needed; "" is the system's folder.
+func ReadContents(ctx context.Context, mediaType string, blob io.Reader, digest, diffID string, sums bool, dir string) (_ *Contents, err error) {
 	codec, err := layer.CodecOf(mediaType)
 	if err != nil {
 		return nil, err
@@ -51,7 +52,10 @@ func ReadContents(ctx context.Context, mediaType string, blob io.Reader, digest,
 	}
 	sum := sha256.New()
 	blob = io.TeeReader(until{ctx, blob}, sum)
-	k := &keeper{Contents: c, sum: sha256.New(), buf: make([]byte, 256<<10)}
+	k := &keeper{Contents: c, buf: make([]byte, 256<<10)}
+	if sums {
+		k.sum = sha256.New()
+	}
 	found, _, err := layer.Survey(codec, blob, k.add)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -87,8 +91,8 @@ func (u until) Read(p []byte) (int, error) {
 // keeper writes files to disk, one behind the other.
 type keeper struct {
 	*Contents
-	end int64 // of what was written
-	sum hash.Hash
+	end int64     // of what was written
+	sum hash.Hash // nil: nobody asks
 	buf []byte
 }
 
@@ -100,7 +104,10 @@ func (k *keeper) add(h layer.Header, content io.Reader) error {
 		if err := k.keep(h.Path, content); err != nil {
 			return err
 		}
-		e.SHA256 = hex.EncodeToString(k.sum.Sum(nil))
+		if k.sum != nil {
+			e.SHA256 = hex.EncodeToString(k.sum.Sum(nil))
+			k.sum.Reset()
+		}
 		var err error
 		if e.ELF, err = layer.Look(io.NewSectionReader(k.disk, at, h.Size), h.Size); err != nil {
 			return err
@@ -112,10 +119,11 @@ func (k *keeper) add(h layer.Header, content io.Reader) error {
 
 // keep writes and hashes one file.
 func (k *keeper) keep(path string, content io.Reader) error {
-	k.sum.Reset()
 	for {
 		n, err := content.Read(k.buf)
-		_, _ = k.sum.Write(k.buf[:n]) // a hash never fails
+		if k.sum != nil {
+			_, _ = k.sum.Write(k.buf[:n]) // a hash never fails
+		}
 		if _, err := k.disk.WriteAt(k.buf[:n], k.end); err != nil {
 			return fmt.Errorf("keeping %+q: %w", path, err)
 		}

@@ -36,7 +36,7 @@ func TestContentsAreWhatAnIndexSays(t *testing.T) {
 	}
 	digest, media := res.Blobs[layer.Zstd].Digest, layer.MediaType(layer.Zstd)
 	read := func(digest, diffID string) (*Contents, error) {
-		return ReadContents(t.Context(), media, bytes.NewReader(blob.Bytes()), digest, diffID, t.TempDir())
+		return ReadContents(t.Context(), media, bytes.NewReader(blob.Bytes()), digest, diffID, true, t.TempDir())
 	}
 	c, err := read(digest, res.DiffID)
 	if err != nil {
@@ -93,7 +93,7 @@ func TestReadingALayerEndsWithItsContext(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	dir := t.TempDir()
-	_, err := ReadContents(ctx, layer.MediaType(layer.Tar), &endless{&head, 4 << 20, stop}, "", "", dir)
+	_, err := ReadContents(ctx, layer.MediaType(layer.Tar), &endless{&head, 4 << 20, stop}, "", "", true, dir)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("it ended with %v", err)
 	}

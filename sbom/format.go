@@ -23,6 +23,10 @@ const (
 // Formats are all of them.
 var Formats = []Format{SPDX, CycloneDX, Syft}
 
+// FileSums says whether a document states the sum of each file of the image. SPDX states only
+// those of files that no package owns, and of models.
+func (f Format) FileSums() bool { return f == Syft || f == CycloneDX }
+
 // maxDocument bounds a document that is read, in bytes.
 const maxDocument = 256 << 20
 

@@ -57,7 +57,7 @@ type File struct {
 	GID    int
 	Size   int64
 	Link   string
-	SHA256 string // of a regular file's content
+	SHA256 string // of a regular file's content; empty: nobody has hashed it, which is done where a list states it
 	Owner  string // whose it is, where the layer's maker knew: "wheel:torch", "deb:libc6", "forge", "recipe"
 	ELF    *ELF   // nil: not ELF, or nobody looked
 	Looked bool   // somebody looked: ELF is nil only if the file is none

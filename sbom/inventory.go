@@ -147,7 +147,9 @@ func newInventory(ctx context.Context, im *Image, t *tree, s *syftsbom.SBOM, pla
 		return 0
 	})
 	inv.bundle()
-	inv.modelSums(t)
+	if err := inv.modelSums(t); err != nil {
+		return nil, err
+	}
 	if plan != nil {
 		inv.lockedAs(plan)
 		inv.Differences = compare(t, inv, plan)

@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"crypto/sha1" //nolint:gosec // SPDX 2.3 wants one of each file, 8.4
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -26,25 +27,33 @@ func (inv *Inventory) loose(t *tree) error {
 		if len(inv.owners[p]) > 0 || evidence[p] {
 			continue
 		}
-		sum, err := t.sha1(n)
+		one, err := t.sums(n)
 		if err != nil {
 			return fmt.Errorf("listing the image: reading %+q of layer %s: %w", cut(p), t.im.Layers[n.layer].DiffID, err)
 		}
 		inv.Unowned = append(inv.Unowned, Unowned{Path: plain(p), Layer: t.im.Layers[n.layer].DiffID, Size: n.from.Size, SHA256: n.from.SHA256,
-			ELF: n.from.ELF != nil, Archive: isArchive(p), raw: p, sha1: sum})
+			ELF: n.from.ELF != nil, Archive: isArchive(p), raw: p, sha1: one})
 	}
 	return nil
 }
 
-func (t *tree) sha1(n *node) (string, error) {
+// sums returns the SHA-1 of a regular file, and finds its SHA-256 if nobody has.
+func (t *tree) sums(n *node) (string, error) {
 	in, err := t.im.Layers[n.layer].Open(n.n)
 	if err != nil {
 		return "", err
 	}
-	h := sha1.New() //nolint:gosec // as above
-	got, err := io.Copy(h, io.LimitReader(in, n.from.Size+1))
+	h, sum := sha1.New(), sha256.New() //nolint:gosec // as above
+	var all io.Writer = h
+	if n.from.SHA256 == "" {
+		all = io.MultiWriter(h, sum)
+	}
+	got, err := io.Copy(all, io.LimitReader(in, n.from.Size+1))
 	if err == nil && got != n.from.Size {
 		err = fmt.Errorf("%d bytes, %d are due", got, n.from.Size)
+	}
+	if err == nil && n.from.SHA256 == "" {
+		n.from.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	}
 	return hex.EncodeToString(h.Sum(nil)), err
 }

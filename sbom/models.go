@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"fmt"
 	"path"
 
 	"github.com/anchore/syft/syft/artifact"
@@ -47,17 +48,23 @@ func (t *tree) models(s *syftsbom.SBOM, owners map[string][]pkg.Package) {
 
 // modelSums adds to each model that is one file the sum of it. Those of several have it with
 // each file.
-func (inv *Inventory) modelSums(t *tree) {
+func (inv *Inventory) modelSums(t *tree) error {
 	for i := range inv.Packages {
 		x := &inv.Packages[i]
 		if x.Type != string(pkg.ModelPkg) || len(x.Hashes) > 0 || x.Files != 1 {
 			continue
 		}
 		for _, l := range x.Locations {
-			if n := t.nodes[l.Path]; n != nil && n.from != nil && n.from.SHA256 != "" && isModel(l.Path) {
+			if n := t.nodes[l.Path]; n != nil && n.from != nil && isModel(l.Path) {
+				if n.from.SHA256 == "" {
+					if _, err := t.sums(n); err != nil {
+						return fmt.Errorf("listing the image: reading %+q of layer %s: %w", cut(l.Path), t.im.Layers[n.layer].DiffID, err)
+					}
+				}
 				x.Hashes = []string{"sha256:" + n.from.SHA256}
 				break
 			}
 		}
 	}
+	return nil
 }

@@ -20,7 +20,7 @@ func finishedReport(ctx context.Context, dir string, layout *builder.Layout) (*r
 	if err != nil {
 		return nil, err
 	}
-	v, err := viewLayout(ctx, s, dir)
+	v, err := viewLayout(ctx, s, dir, false)
 	if err != nil {
 		return nil, err
 	}

@@ -41,8 +41,9 @@ func (v *imageView) Close() {
 }
 
 // viewLayout views the image of a layout. A layer that this store has made is read through
-// its index, from the store's own bytes; any other is read once from end to end.
-func viewLayout(ctx context.Context, s *store.Store, dir string) (_ *imageView, err error) {
+// its index, from the store's own bytes; any other is read once from end to end. Only with sums
+// has each file of such a layer its own.
+func viewLayout(ctx context.Context, s *store.Store, dir string, sums bool) (_ *imageView, err error) {
 	l, err := builder.ReadLayout(dir)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func viewLayout(ctx context.Context, s *store.Store, dir string) (_ *imageView, 
 		x := &v.Layers[i]
 		*x = sbom.Layer{Digest: d.Digest.String(), DiffID: l.Config.RootFS.DiffIDs[i].String(), MediaType: string(d.MediaType), Size: d.Size}
 		var err error
-		if v.closers[i], err = fill(ctx, s, x, func() (*os.File, error) { return builder.OpenBlob(dir, d.Digest) }); err != nil {
+		if v.closers[i], err = fill(ctx, s, x, sums, func() (*os.File, error) { return builder.OpenBlob(dir, d.Digest) }); err != nil {
 			return fmt.Errorf("reading layer %d of image %q: %w", i+1, dir, err)
 		}
 		return nil
@@ -152,7 +153,7 @@ func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder
 	if inv, docs := keptInventory(w.store, key); inv != nil {
 		return inv, docs.save(at)
 	}
-	v, err := viewLayout(ctx, w.store, r.Dir)
+	v, err := viewLayout(ctx, w.store, r.Dir, true) // all formats are kept
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +239,7 @@ func publicIndex(im *recipes.Image, index string) string {
 
 // fill finds what a layer holds, which can be read until what it returns is closed. open
 // returns its blob, for a layer that must be read.
-func fill(ctx context.Context, s *store.Store, x *sbom.Layer, open func() (*os.File, error)) (io.Closer, error) {
+func fill(ctx context.Context, s *store.Store, x *sbom.Layer, sums bool, open func() (*os.File, error)) (io.Closer, error) {
 	ix, err := builder.LayerIndex(s, x.Digest)
 	if err != nil {
 		return nil, err
@@ -252,7 +253,7 @@ func fill(ctx context.Context, s *store.Store, x *sbom.Layer, open func() (*os.F
 	}
 	if ix == nil || ix.DiffID != x.DiffID {
 		defer f.Close() // only read
-		c, err := builder.ReadContents(ctx, x.MediaType, f, x.Digest, x.DiffID, "")
+		c, err := builder.ReadContents(ctx, x.MediaType, f, x.Digest, x.DiffID, sums, "")
 		if err != nil {
 			return nil, err
 		}

@@ -60,7 +60,12 @@ func runSBOM(ctx context.Context, t *terminal, o sbomOptions, image string) erro
 	case o.output != "" && o.format == "":
 		return usageError{fmt.Errorf("--output %q: --format is missing: one of %q", o.output, sbom.Formats)}
 	}
-	inv, err := listAny(ctx, t, image, o.platform)
+	b, err := fetchImage(ctx, t, image, o.platform)
+	if err != nil {
+		return err
+	}
+	defer b.remove()
+	inv, err := listHashed(ctx, b.layout, b.called, sbom.Format(o.format).FileSums())
 	if err != nil {
 		return err
 	}
@@ -81,16 +86,6 @@ func runSBOM(ctx context.Context, t *terminal, o sbomOptions, image string) erro
 		}
 	}
 	return nil
-}
-
-// listAny lists an image that lies anywhere.
-func listAny(ctx context.Context, t *terminal, image, platform string) (*sbom.Inventory, error) {
-	b, err := fetchImage(ctx, t, image, platform)
-	if err != nil {
-		return nil, err
-	}
-	defer b.remove()
-	return listImage(ctx, b.layout, b.called)
 }
 
 // brought is one image that lies in a folder, wherever it was found.
@@ -207,11 +202,17 @@ func fetchSaved(file string) (*brought, error) {
 
 // listImage lists an image of a layout. Without a name it has that of its folder.
 func listImage(ctx context.Context, image, called string) (*sbom.Inventory, error) {
+	return listHashed(ctx, image, called, false)
+}
+
+// listHashed is listImage, with the sum of each file for a format that states them, if they
+// are wanted.
+func listHashed(ctx context.Context, image, called string, sums bool) (*sbom.Inventory, error) {
 	s, err := openStore()
 	if err != nil {
 		return nil, err
 	}
-	v, err := viewLayout(ctx, s, image)
+	v, err := viewLayout(ctx, s, image, sums)
 	if err != nil {
 		return nil, err
 	}

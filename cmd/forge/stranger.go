@@ -60,7 +60,7 @@ func (s *stranger) all(ctx context.Context, from *push.Layout, image v1.Descript
 }
 
 func (s *stranger) one(ctx context.Context, digest v1.Hash) error {
-	inv, err := listImage(ctx, "oci:"+s.dir+"@"+digest.String(), "")
+	inv, err := listHashed(ctx, "oci:"+s.dir+"@"+digest.String(), "", true) // CycloneDX is written
 	if err != nil {
 		return err
 	}
