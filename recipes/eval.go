@@ -264,7 +264,7 @@ func (e *evaluator) variables(blocks []*hclsyntax.Block, o Options) hcl.Diagnost
 // declared ends a sentence about a variable that a recipe does not have.
 func declared(name string, all []string) string {
 	if len(all) == 0 {
-		return "It declares none: variable \"" + name + "\" {} does."
+		return "It declares none."
 	}
 	return nearest(name, all)
 }

@@ -200,6 +200,7 @@ func (a *assembly) finish(ctx context.Context, b built) error {
 	if err := at.removeVerdict(); err != nil {
 		return err
 	}
+	a.t.progress("%s: listing what is in it", im.Name)
 	var err error
 	if b.inventory, err = a.inventory(ctx, b.plan, b.result, at); err != nil {
 		return err

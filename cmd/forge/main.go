@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +37,10 @@ func run(root func(*terminal) *cobra.Command) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	term := newTerminal(os.Stdout, os.Stderr)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	context.AfterFunc(ctx, func() { // a second Ctrl-C does not wait
+		time.Sleep(time.Second) // but one signal may come twice: from the terminal, and from a parent
+		stop()
+	})
 	err := root(term).ExecuteContext(ctx)
 	if out, ok := term.out.(*output); ok && err == nil {
 		err = out.err

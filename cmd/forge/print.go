@@ -288,6 +288,10 @@ func pushID(err error) string {
 
 // hint is what to try, for errors where there is something to try.
 func hint(err error) string {
+	var stopped interruptedError
+	if errors.As(err, &stopped) {
+		return "" // nothing was wrong
+	}
 	var stale staleError
 	if errors.As(err, &stale) {
 		return stale.hint

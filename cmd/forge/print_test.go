@@ -56,10 +56,11 @@ func TestAnInterruptionSaysWhatWasInterrupted(t *testing.T) {
 		{context.Canceled, "interrupted"},
 		{fmt.Errorf("building image %q: fetching x.whl: %w", "train", context.Canceled), `interrupted: building image "train": fetching x.whl`},
 		{errors.New("podman load: signal: killed"), "interrupted: podman load: signal: killed"},
+		{hinted{errors.New("pip: signal: interrupt"), "install pip"}, "interrupted: pip: signal: interrupt"},
 	} {
 		err := interruptedError{row.err}
-		if err.Error() != row.want || exitCode(err) != exitInterrupted {
-			t.Errorf("%q, exit code %d; want %q", err, exitCode(err), row.want)
+		if err.Error() != row.want || exitCode(err) != exitInterrupted || hint(err) != "" {
+			t.Errorf("%q, exit code %d, hint %q; want %q", err, exitCode(err), hint(err), row.want)
 		}
 	}
 }
