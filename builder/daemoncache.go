@@ -29,7 +29,9 @@ func ReadDaemonCache(s *store.Store) (DaemonCache, error) {
 	if err == nil {
 		c.Used = info.ModTime()
 	}
-	seen := map[uint64]bool{}
+	type inode struct{ dev, ino uint64 }
+	seen := map[inode]bool{}
+	var disk uint64
 	err = filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // a daemon at work
@@ -37,15 +39,27 @@ func ReadDaemonCache(s *store.Store) (DaemonCache, error) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && d.Name() == "content" && filepath.Dir(filepath.Dir(path)) == c.Dir {
-			return fs.SkipDir // blobs of the store, by hard links
-		}
 		info, err := d.Info()
 		if err != nil {
 			return nil // gone meanwhile
 		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && !seen[st.Ino] {
-			seen[st.Ino] = true
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return nil
+		}
+		at := inode{uint64(st.Dev), st.Ino}
+		if path == c.Dir {
+			disk = at.dev
+		}
+		if at.dev != disk { // the root of a step at work: what it shows was counted where it lies
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		lent := d.Type().IsRegular() && st.Nlink > 1 && strings.Contains(path, "/content/blobs/") // the store has it, too
+		if !lent && !seen[at] {
+			seen[at] = true
 			c.Bytes += st.Blocks * 512
 		}
 		return nil
@@ -57,31 +71,31 @@ func ReadDaemonCache(s *store.Store) (DaemonCache, error) {
 }
 
 // RemoveDaemonCache removes the daemon's folder, unless a daemon works there or it was used
-// within age. It returns how many bytes that freed, or would.
-func RemoveDaemonCache(ctx context.Context, s *store.Store, age time.Duration, dry bool) (int64, error) {
+// within age. It returns how many bytes that freed, or would, and whether one works there.
+func RemoveDaemonCache(ctx context.Context, s *store.Store, age time.Duration, dry bool) (freed int64, busy bool, err error) {
 	c, err := ReadDaemonCache(s)
 	if since := time.Since(c.Used); err != nil || c.Bytes == 0 || since >= 0 && since < age {
-		return 0, err
+		return 0, false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	unlock, err := s.Lock(ctx, "buildkitd")
 	if errors.Is(err, context.DeadlineExceeded) {
-		return 0, nil // it is at work
+		return 0, true, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer unlock()
 	if dry {
-		return c.Bytes, nil
+		return c.Bytes, false, nil
 	}
 	// What a killed daemon left mounted is not to be emptied through its mounts.
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err == nil && strings.Contains(string(mounts), " "+c.Dir+"/") {
-		return 0, fmt.Errorf("removing the builder's folder: something is still mounted below %q; umount it", c.Dir)
+		return 0, false, fmt.Errorf("removing the builder's folder: something is still mounted below %q; umount it", c.Dir)
 	}
 	if err := os.RemoveAll(c.Dir); err != nil {
-		return 0, fmt.Errorf("removing the builder's folder: %w", err)
+		return 0, false, fmt.Errorf("removing the builder's folder: %w", err)
 	}
-	return c.Bytes, nil
+	return c.Bytes, false, nil
 }

@@ -26,15 +26,20 @@ func TestWhatTheDaemonKeepsIsCountedAndRemoved(t *testing.T) {
 	if err := os.Link(filepath.Join(root, "runc-overlayfs", "snapshots", "1", "fs", "a"), filepath.Join(root, "runc-overlayfs", "snapshots", "b")); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(root, "runc-overlayfs", "content", "blobs", "c"), big, 0o600)
+	write(t, filepath.Join(root, "runc-overlayfs", "content", "blobs", "sha256", "of-the-store"), big, 0o600)
+	if err := os.Link(filepath.Join(root, "runc-overlayfs", "content", "blobs", "sha256", "of-the-store"), filepath.Join(s.Dir(), "of-the-store")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(root, "runc-overlayfs", "content", "blobs", "sha256", "pruned-from-the-store"), big, 0o600)
 	c, err := ReadDaemonCache(s)
-	if err != nil || c.Bytes < 1<<20 || c.Bytes > 1<<20+200<<10 {
+	if err != nil || c.Bytes < 2<<20 || c.Bytes > 2<<20+200<<10 {
 		t.Errorf("%+v %v", c, err)
 	}
+	atWork := false
 	remove := func(age time.Duration, dry bool) int64 {
-		n, err := RemoveDaemonCache(context.Background(), s, age, dry)
-		if err != nil {
-			t.Error(err)
+		n, busy, err := RemoveDaemonCache(context.Background(), s, age, dry)
+		if err != nil || busy != (atWork && age == 0) {
+			t.Error(busy, err)
 		}
 		return n
 	}
@@ -42,10 +47,12 @@ func TestWhatTheDaemonKeepsIsCountedAndRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	atWork = true
 	if remove(time.Hour, false) != 0 || remove(0, false) != 0 {
 		t.Error("what was used lately, or is in use, is removed")
 	}
 	unlock()
+	atWork = false
 	if remove(0, true) != c.Bytes {
 		t.Error("a dry run says something else")
 	}

@@ -113,11 +113,14 @@ func runCachePrune(ctx context.Context, t *terminal, o pruneOptions) error {
 	if err != nil {
 		return err
 	}
-	unpacked, err := builder.RemoveDaemonCache(ctx, s, o.olderThan, o.dryRun)
+	unpacked, busy, err := builder.RemoveDaemonCache(ctx, s, o.olderThan, o.dryRun)
 	if err != nil {
 		return err
 	}
 	pruned.Freed += unpacked
+	if busy {
+		t.say("note: the embedded builder is at work: what it keeps stays")
+	}
 	if t.json {
 		return t.document(pruned)
 	}
