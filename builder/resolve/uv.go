@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/forge-build/forge/builder/store"
 )
@@ -177,6 +178,14 @@ func (u *uv) run(ctx context.Context, stdin string, args ...string) (string, err
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
+		var exit *exec.ExitError
+		if answered := errors.As(err, &exit) && exit.Exited() && exit.ExitCode() < 128; !answered {
+			select { // a terminal's Ctrl-C reaches uv, too, and may reach it first
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+				return "", fmt.Errorf("running uv: %w: %s", err, tidy(errs.String()))
+			}
+		}
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
