@@ -8,9 +8,11 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Limits of a recipe's text.
+// MaxBytes is the largest recipe, in bytes.
+const MaxBytes = 1 << 20
+
+// Further limits of a recipe's text.
 const (
-	maxBytes  = 1 << 20
 	maxNest   = 200
 	maxDigits = 30
 	maxTokens = 200_000
@@ -26,8 +28,8 @@ func checkText(path string, src []byte) hcl.Diagnostics {
 		pos := hcl.Pos{Line: line + 1, Column: offset - start + 1, Byte: offset}
 		return hcl.Range{Filename: path, Start: pos, End: pos}
 	}
-	if len(src) > maxBytes {
-		return hcl.Diagnostics{mistake(at(0), "Recipe too large", "HCL-05: the file has more than %d bytes.", maxBytes)}
+	if len(src) > MaxBytes {
+		return hcl.Diagnostics{mistake(at(0), "Recipe too large", "HCL-05: the file has more than %d bytes.", MaxBytes)}
 	}
 	if bytes.HasPrefix(src, []byte("\xef\xbb\xbf")) {
 		return hcl.Diagnostics{mistake(at(0), "Byte order mark", "HCL-05: the file begins with a byte order mark; save it as plain UTF-8.")}

@@ -48,7 +48,7 @@ func read(what, path string) ([]byte, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, missing(what, path, errors.New("it is not a regular file"))
 	}
-	src, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	src, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
 	if err != nil {
 		return nil, missing(what, path, err)
 	}

@@ -244,7 +244,9 @@ func (t *tarReader) header() (rawHeader, error) {
 	case '0', '1', '2', '5', 'x', 'L', 'K':
 	case '3', '4', '6':
 		if !t.devices {
-			return raw, t.refuse("TAR-04", "", "entry at offset %d has type %+q", t.off-block, raw.flag)
+			name, _ := text(b[:100])
+			what := map[byte]string{'3': "a character device", '4': "a block device", '6': "a named pipe"}[raw.flag]
+			return raw, t.refuse("TAR-04", "", "entry at offset %d, %s, is %s: the runtime makes those, and a layer has none (docker and tar --exclude leave /dev out)", t.off-block, q(name), what)
 		}
 	case 'g':
 		return raw, t.refuse("TAR-01", "", "global PAX records at offset %d", t.off-block)

@@ -38,25 +38,15 @@ func newFmt(t *terminal) *cobra.Command {
 func runFmt(t *terminal, in io.Reader, o fmtOptions, paths []string) error {
 	unformatted := 0
 	for _, path := range paths {
-		if path == "-" {
-			src, err := io.ReadAll(in)
-			if err != nil {
-				return fmt.Errorf("reading standard input: %w", err)
-			}
-			out, err := recipes.Format("<stdin>", src)
-			if err != nil {
+		src, out, err := formatted(path, in)
+		if err != nil {
+			return err
+		}
+		if path == "-" && !o.check {
+			if _, err := t.out.Write(out); err != nil {
 				return err
 			}
-			_, err = t.out.Write(out)
-			return err
-		}
-		src, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("formatting: %w", err)
-		}
-		out, err := recipes.Format(path, src)
-		if err != nil {
-			return err
+			continue
 		}
 		if bytes.Equal(src, out) {
 			continue
@@ -76,8 +66,29 @@ func runFmt(t *terminal, in io.Reader, o fmtOptions, paths []string) error {
 	return nil
 }
 
-// replaceFile writes data beside path and renames it over path, keeping its mode.
+// formatted reads a recipe, or standard input for -, and gives it in HCL's form.
+func formatted(path string, in io.Reader) (src, out []byte, err error) {
+	name := path
+	if path == "-" {
+		name = "<stdin>"
+		src, err = io.ReadAll(io.LimitReader(in, recipes.MaxBytes+1))
+	} else {
+		src, err = readUpTo(path, recipes.MaxBytes)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("formatting %q: %w", name, err)
+	}
+	out, err = recipes.Format(name, src)
+	return src, out, err
+}
+
+// replaceFile writes data beside path and renames it over path, keeping its mode. Of a
+// symbolic link the file is replaced that it leads to.
 func replaceFile(path string, data []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
