@@ -23,6 +23,9 @@ func (b *Builder) base(ctx context.Context, p *Plan) (*base.Image, error) {
 	if !reflect.DeepEqual(below.Lock, *p.Lock.Base) || below.Python != p.Lock.Python {
 		return nil, &LockError{fmt.Sprintf("image %q: what the lock says of the base %s is not what its digest leads to", p.Image.Name, p.Image.Base.From)}
 	}
+	if err := below.Twice(p.Lock.Wheels); err != nil {
+		return nil, err
+	}
 	writes := append([]string{}, p.Image.Writable...)
 	for _, c := range p.Image.Copies {
 		writes = append(writes, c.To+"/x")

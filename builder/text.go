@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -56,7 +57,7 @@ func (p *Plan) Text() string {
 	d := p.Document()
 	fmt.Fprintf(&b, "image %s (%s), created %s\n", d.Image, d.Platform, d.Created)
 	if f := p.Lock.Derived; f.CUDA != "" {
-		fmt.Fprintf(&b, "  CUDA %s, driver %s or newer (recommended %s), SM %s\n", f.CUDA, f.Driver, f.Recommended, strings.Join(f.SM, " "))
+		fmt.Fprintf(&b, "  CUDA %s, driver %s or newer (recommended %s), SM %s\n", f.CUDA, f.Driver, f.Recommended, cmp.Or(strings.Join(f.SM, " "), "unknown"))
 	}
 	if base := p.Lock.Base; base != nil {
 		fmt.Fprintf(&b, "  base %s: %s, Python %s, %s\n", base.Reference, base.System, p.Lock.Python.Full, base.Libc)

@@ -86,9 +86,7 @@ func Read(ctx context.Context, im *recipes.Image, o Options) (*Image, error) {
 	if err := r.libraries(b.tree, &b.Lock); err != nil {
 		return nil, err
 	}
-	if p := im.PyTorch; p != nil && p.CUDA != "cpu" {
-		return b, b.Twice(nil)
-	}
+	b.Lock.CUDA = b.CUDA().Version
 	return b, nil
 }
 
@@ -160,6 +158,25 @@ func (r *reader) variables(c *config, l *lock.Base) (map[string]string, error) {
 	sort.Strings(l.Env)
 	sort.Strings(l.Removed)
 	return env, nil
+}
+
+// Found is a file, link or folder of a base.
+type Found struct {
+	Type  layer.Type
+	Mode  int64
+	Size  int64  // bytes of a file
+	Link  string // of a symbolic link
+	Layer string // the layer's name in the lock
+}
+
+// Find looks for a path, absolute or not; nil when the base does not have it.
+func (b *Image) Find(p string) *Found {
+	p = strings.Trim(path.Clean(p), "/")
+	e := b.tree.nodes[p]
+	if e == nil {
+		return nil
+	}
+	return &Found{Type: e.Type, Mode: e.Mode, Size: e.Size, Link: e.Link, Layer: b.Lock.Layers[b.tree.layer[p]].Name}
 }
 
 // kept are the places that forge writes, which a base must leave free.

@@ -96,8 +96,6 @@ func TestABaseThatCannotCarryTheImageIsAnErrorWithTheFact(t *testing.T) {
 		{"another platform", made{layers: [][]file{system()}, arch: "arm64"}, nil, "it is for linux/arm64"},
 		{"made by forge", made{layers: [][]file{append(system(), file{name: "opt/venv/x"})}}, nil, "forge's own place"},
 		{"a link in forge's way", made{layers: [][]file{append(system(), file{name: "opt", link: "/srv"})}}, nil, "/opt is a symlink"},
-		{"CUDA", made{layers: [][]file{append(system(), file{name: "usr/local/cuda-12.8/lib64/libcublas.so.12", content: strings.Repeat("x", 2<<20)})}},
-			func(im *recipes.Image) { im.PyTorch = &recipes.PyTorch{CUDA: "12.8"} }, "a CUDA user space of 0.00 GB (/usr/local/cuda-12.8)"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t)

@@ -156,6 +156,9 @@ type Needs struct {
 	GLIBC     string   // highest, "2.28"
 	GLIBCXX   string   // highest of libstdc++.so.6, "3.4.30"; empty: none
 	Libraries []string // sonames, of libstdc++.so.6 and libz.so.1
+
+	CUDA    []lock.Wheel // those that hold CUDA's libraries, whatever they are called; Size is that of the libraries
+	Version string       // of that CUDA; empty: not known
 }
 
 // Fits compares what the wheels need with what the base has.
@@ -170,6 +173,9 @@ func (b *Image) Fits(n Needs) error {
 	}
 	if n.GLIBCXX != "" && less(b.Lock.Libstdcxx, n.GLIBCXX) {
 		return &UnfitError{b.Lock.Reference, fmt.Sprintf("the wheels need GLIBCXX_%s of libstdc++.so.6, its highest is %s; take a newer base", n.GLIBCXX, b.highest())}
+	}
+	if len(n.CUDA) > 0 {
+		return b.twice(n.CUDA, n.Version, "of libraries")
 	}
 	return nil
 }

@@ -14,10 +14,11 @@ type tree struct {
 	from  string
 	nodes map[string]*entry   // by path without slashes at the ends; folders without an entry too
 	below map[string][]string // folder → paths in it, of which some may be gone
+	layer map[string]int      // path → number of the layer that has it, from 0
 }
 
 func newTree(from string) *tree {
-	return &tree{from: from, nodes: map[string]*entry{}, below: map[string][]string{}}
+	return &tree{from: from, nodes: map[string]*entry{}, below: map[string][]string{}, layer: map[string]int{}}
 }
 
 func (t *tree) refuse(e entry, format string, args ...any) error {
@@ -54,6 +55,7 @@ func (t *tree) apply(n int, rec *record) error {
 			return err
 		}
 		t.put(e)
+		t.layer[e.Path] = n
 	}
 	return nil
 }

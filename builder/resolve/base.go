@@ -67,11 +67,13 @@ func manylinux(glibc string) string {
 	return fmt.Sprintf("manylinux_2_%d", min(minor, 40))
 }
 
-// Fits compares what the made wheels need of the system with what a base image has.
-func Fits(b *base.Image, made []convert.Made, s *store.Store) error {
+// Fits compares what the made wheels need of the system with what a base image has, and what
+// they bring of CUDA.
+func Fits(b *base.Image, wheels []lock.Wheel, made []convert.Made, s *store.Store) error {
 	var n base.Needs
 	needed := map[string]bool{}
-	own := map[string]bool{} // libraries that wheels bring
+	libraries := map[string]int64{} // bytes of CUDA's, by environment and owner
+	own := map[string]bool{}        // libraries that wheels bring
 	for _, m := range made {
 		if m.Layer.Kind != "wheels" {
 			continue
@@ -89,6 +91,12 @@ func Fits(b *base.Image, made []convert.Made, s *store.Store) error {
 			return err
 		}
 		for _, e := range ix.Entries {
+			if base.OfCUDA(e.Path) {
+				libraries[m.Layer.Environment+" "+e.Owner] += e.Size
+				if newer(m.CUDA, n.Version) {
+					n.Version = m.CUDA
+				}
+			}
 			if e.ELF == nil {
 				continue
 			}
@@ -107,6 +115,12 @@ func Fits(b *base.Image, made []convert.Made, s *store.Store) error {
 		}
 	}
 	sort.Strings(n.Libraries)
+	for _, w := range wheels {
+		if size := libraries[w.Environment+" wheel:"+w.Name]; size > 0 {
+			w.Size = size
+			n.CUDA = append(n.CUDA, w)
+		}
+	}
 	if own["libstdc++.so.6"] {
 		n.GLIBCXX = "" // which of the two is loaded, nobody can tell from here
 	}

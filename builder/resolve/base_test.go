@@ -34,7 +34,7 @@ func TestWhatWheelsNeedOfLibstdcxxIsCompared(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := &base.Image{Lock: lock.Base{Reference: "registry.test/py", Libc: "glibc 2.36", Libstdcxx: "3.4.30"}}
-		return Fits(b, []convert.Made{{Layer: lock.Layer{Kind: "wheels"}, Index: sum}}, st)
+		return Fits(b, nil, []convert.Made{{Layer: lock.Layer{Kind: "wheels"}, Index: sum}}, st)
 	}
 	file := func(path, glibcxx string) layer.Entry {
 		return layer.Entry{Path: path, Type: layer.Regular, SHA256: strings.Repeat("0", 64), ELF: &layer.ELF{GLIBCXX: glibcxx}}

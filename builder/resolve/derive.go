@@ -9,8 +9,9 @@ import (
 	"github.com/forge-build/forge/recipes/lock"
 )
 
-// Derive says what follows from the chosen bytes: the CUDA version over all wheels that carry
-// CUDA, the driver it needs, the GPUs that torch has code for, the glibc floor, and sums.
+// Derive says what follows from the chosen bytes: the CUDA version over the base image and all
+// wheels that carry CUDA, the driver it needs, the GPUs that torch has code for, the glibc
+// floor, and sums.
 func Derive(im *recipes.Image, li *lock.Image, made []convert.Made) (lock.Derived, error) {
 	var d lock.Derived
 	var toolkits, glibc []string
@@ -38,6 +39,9 @@ func Derive(im *recipes.Image, li *lock.Image, made []convert.Made) (lock.Derive
 		}
 	}
 	if li.Base != nil {
+		if li.Base.CUDA != "" {
+			toolkits = append(toolkits, li.Base.CUDA)
+		}
 		for _, l := range li.Base.Layers {
 			d.Unpacked += l.Unpacked
 			for _, b := range l.Blobs {
@@ -63,7 +67,7 @@ func Derive(im *recipes.Image, li *lock.Image, made []convert.Made) (lock.Derive
 	if v, ok := cuda.MinimumDriver(highest); ok {
 		d.Driver = v.String()
 	} else {
-		return d, &InputError{"the wheels carry CUDA " + highest + ", and forge's table (" + cuda.Checked + ") does not know which driver that needs"}
+		return d, &InputError{"the image carries CUDA " + highest + ", and forge's table (" + cuda.Checked + ") does not know which driver that needs"}
 	}
 	if v, ok := cuda.Recommended(highest); ok {
 		d.Recommended = v.String()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/forge-build/forge/builder/base"
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/builder/store"
 	"github.com/forge-build/forge/recipes/lock"
@@ -22,6 +23,7 @@ type Options struct {
 	Upgrade     []string // normalised names that are chosen anew
 	Env         func(string) string
 	Target      *Target      // of a base image; nil: the Debian suite's
+	Below       *base.Image  // that base image; nil: Debian packages
 	Debian      *lock.Debian // the packages that were chosen, the interpreter among them; may be nil
 	Progress    func(string)
 }

@@ -53,6 +53,7 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 		return nil, err
 	}
 	defer stop()
+	var picks []pick
 	for _, g := range gs {
 		chosen, err := choose(ctx, tool, url, im, g, before, o)
 		if failed := x.failure(); failed != nil {
@@ -62,17 +63,29 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 			return nil, x.explain(err, version, on.GLIBC)
 		}
 		for _, c := range chosen {
-			w, err := x.take(ctx, g, c, version, on.GLIBC)
+			p, err := x.pick(ctx, g, c, version, on.GLIBC)
 			if err != nil {
 				return nil, err
 			}
-			for _, n := range w.Notes {
-				res.Notes = append(res.Notes, w.File+": "+n)
-			}
-			res.Wheels = append(res.Wheels, w)
-			if at := x.address(w); at != "" {
-				res.Served[w.SHA256] = at
-			}
+			picks = append(picks, p)
+		}
+	}
+	if o.Below != nil { // before gigabytes are downloaded
+		if err := o.Below.Twice(promised(picks)); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range picks {
+		w, err := x.take(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range w.Notes {
+			res.Notes = append(res.Notes, w.File+": "+n)
+		}
+		res.Wheels = append(res.Wheels, w)
+		if at := x.address(w); at != "" {
+			res.Served[w.SHA256] = at
 		}
 	}
 	return res, nil
@@ -210,12 +223,18 @@ func readChosen(out string) (list []version, err error) {
 
 var leading = regexp.MustCompile(`^[A-Za-z0-9._-]+`)
 
-// take downloads the wheel of a version that fits best, and compares it with what was said
-// of it: by the files of the group, and by the index's own metadata.
-func (x *index) take(ctx context.Context, g group, v version, python, glibc string) (lock.Wheel, error) {
+// pick is the wheel of a chosen version that fits best.
+type pick struct {
+	group   group
+	version version
+	page    page
+	file    string
+}
+
+func (x *index) pick(ctx context.Context, g group, v version, python, glibc string) (pick, error) {
 	p, err := x.page(ctx, v.name)
 	if err != nil {
-		return lock.Wheel{}, err
+		return pick{}, err
 	}
 	var best string
 	var rank []int
@@ -229,24 +248,41 @@ func (x *index) take(ctx context.Context, g group, v version, python, glibc stri
 		}
 	}
 	if best == "" {
-		return lock.Wheel{}, &InputError{fmt.Sprintf("%s %s has no wheel for Python %s on %s%s", v.name, v.version, python, x.im.Platform, g.pins(v.name))}
+		return pick{}, &InputError{fmt.Sprintf("%s %s has no wheel for Python %s on %s%s", v.name, v.version, python, x.im.Platform, g.pins(v.name))}
 	}
+	return pick{g, v, p, best}, nil
+}
+
+// promised are the wheels as their index states them, before they are downloaded: without
+// sums, and with a size of -1 where none is stated.
+func promised(picks []pick) []lock.Wheel {
+	var list []lock.Wheel
+	for _, p := range picks {
+		list = append(list, lock.Wheel{Environment: p.group.name, Name: p.version.name, Version: p.version.version, File: p.file, Size: p.page.files[p.file].Size})
+	}
+	return list
+}
+
+// take downloads a wheel, and compares it with what was said of it: by the files of the
+// group, and by the index's own metadata.
+func (x *index) take(ctx context.Context, p pick) (lock.Wheel, error) {
+	g, v := p.group, p.version
 	if x.o.Progress != nil {
-		x.o.Progress("downloading " + best)
+		x.o.Progress("downloading " + p.file)
 	}
-	d, err := x.download(ctx, p, best)
+	d, err := x.download(ctx, p.page, p.file)
 	if err != nil {
 		return lock.Wheel{}, err
 	}
 	if !g.allows(v.name, d.SHA256) {
-		return lock.Wheel{}, &InputError{fmt.Sprintf("%s has sha256 %s, which is not among those%s", best, d.SHA256, g.pins(v.name))}
+		return lock.Wheel{}, &InputError{fmt.Sprintf("%s has sha256 %s, which is not among those%s", p.file, d.SHA256, g.pins(v.name))}
 	}
-	if err := x.compare(d.Path, best); err != nil {
+	if err := x.compare(d.Path, p.file); err != nil {
 		return lock.Wheel{}, err
 	}
-	w := lock.Wheel{Environment: g.name, Name: v.name, Version: v.version, File: best, Index: p.index, Size: d.Size, SHA256: d.SHA256,
+	w := lock.Wheel{Environment: g.name, Name: v.name, Version: v.version, File: p.file, Index: p.page.index, Size: d.Size, SHA256: d.SHA256,
 		Requested: v.requested, RequiredBy: v.by, Notes: d.Notes}
-	if own, ok := p.own[best]; ok && !own.Remote() {
+	if own, ok := p.page.own[p.file]; ok && !own.Remote() {
 		w.Path = own.Source
 	}
 	return w, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ made the image's layers.`,
   forge explain recipe.hcl /opt/venv/lib/python3.13/site-packages/torch/lib/libtorch_cpu.so
   forge explain recipe.hcl static-libraries`,
 		Args: exactly("RECIPE", "NAME"),
-		RunE: func(_ *cobra.Command, args []string) error { return runExplain(t, o, args[0], args[1]) },
+		RunE: func(c *cobra.Command, args []string) error { return runExplain(c.Context(), t, o, args[0], args[1]) },
 	}
 	o.flags(c)
 	return c
@@ -43,7 +44,7 @@ type reason struct {
 	Because []string    `json:"because,omitempty"` // chains from a request of the recipe down to it
 }
 
-func runExplain(t *terminal, o selection, path, name string) error {
+func runExplain(ctx context.Context, t *terminal, o selection, path, name string) error {
 	l, err := readLock(path)
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func runExplain(t *terminal, o selection, path, name string) error {
 		li := l.Images[image]
 		found := explain(li, name)
 		if inside {
-			if found, err = explainInside(o.vars, path, name, image, li); err != nil {
+			if found, err = explainInside(ctx, t, o.vars, path, name, image, li); err != nil {
 				return err
 			}
 		}
@@ -91,7 +92,7 @@ func runExplain(t *terminal, o selection, path, name string) error {
 
 // explainInside explains a path of an image, or a rule of slim. What the lock does not say
 // is in the layers that this machine has made.
-func explainInside(vars []string, path, name, image string, li *lock.Image) ([]reason, error) {
+func explainInside(ctx context.Context, t *terminal, vars []string, path, name, image string, li *lock.Image) ([]reason, error) {
 	if strings.HasSuffix(path, ".json") {
 		return nil, usageError{fmt.Errorf("explaining %q: the recipe is needed, a lock does not say what slim does", name)}
 	}
@@ -102,17 +103,17 @@ func explainInside(vars []string, path, name, image string, li *lock.Image) ([]r
 	if _, err := fitting(&lock.Lock{Images: map[string]*lock.Image{image: li}}, file, images[0]); err != nil {
 		return nil, err
 	}
-	s, err := openStore()
+	w, err := newWorkshop(t, file, true)
 	if err != nil {
 		return nil, err
 	}
-	c, err := knownContents(s, images[0], li)
+	c, err := knownContents(w.store, file.Dir, images[0], li)
 	if err != nil {
 		return nil, err
 	}
 	var r *reason
 	if strings.HasPrefix(name, "/") {
-		r, err = c.explainFile(s, name)
+		r, err = c.explainFile(ctx, w, name)
 	} else {
 		r = c.explainRule(name)
 	}
@@ -243,6 +244,9 @@ func explainBase(li *lock.Image) reason {
 	if b.Index != "" {
 		r.Facts = append(r.Facts, [2]string{"index", b.Index})
 	}
+	if b.CUDA != "" {
+		r.Facts = append(r.Facts, [2]string{"CUDA", b.CUDA})
+	}
 	for _, name := range b.Removed {
 		r.Facts = append(r.Facts, [2]string{"removed", "variable " + name + ": it decides what programs load, is set from facts, or looks like a secret"})
 	}
@@ -258,12 +262,19 @@ func explainDriver(li *lock.Image) reason {
 	if d.CUDA == "" {
 		return reason{What: "no CUDA, so no driver is needed"}
 	}
+	carriers := "all wheels that carry CUDA"
+	if b := li.Base; b != nil && b.CUDA != "" {
+		carriers = "the base image, which has " + b.CUDA + ", and " + carriers
+	}
 	r := reason{What: "driver " + d.Driver + " or newer", Facts: [][2]string{
-		{"CUDA", d.CUDA + ", the highest over all wheels that carry CUDA"},
+		{"CUDA", d.CUDA + ", the highest over " + carriers},
 		{"minimum", d.Driver + ", from which CUDA " + strings.SplitN(d.CUDA, ".", 2)[0] + ".x code for a GPU's own architecture runs"},
-		{"recommended", d.Recommended + ", which compiles the PTX of these wheels too"},
-		{"SM", strings.Join(d.SM, " ")},
+		{"recommended", cmp.Or(d.Recommended, "unknown") + ", which compiles its PTX too"},
+		{"SM", cmp.Or(strings.Join(d.SM, " "), "unknown: forge's table tells it of torch alone")},
 	}}
+	if b := li.Base; b != nil && b.CUDA != "" {
+		r.Because = append(r.Because, "base "+b.Reference)
+	}
 	if len(d.PTX) > 0 {
 		r.Facts = append(r.Facts, [2]string{"PTX", strings.Join(d.PTX, " ")})
 	}

@@ -2,15 +2,21 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/forge-build/forge/builder"
+	"github.com/forge-build/forge/builder/base"
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/builder/layer"
+	"github.com/forge-build/forge/builder/start"
 	"github.com/forge-build/forge/builder/store"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
@@ -26,11 +32,12 @@ type contents struct {
 	im   *recipes.Image
 	li   *lock.Image
 	made []convert.Made
-	all  bool // every locked layer is among them
+	all  bool   // every locked layer is among them
+	dir  string // the recipe's folder
 }
 
 // knownContents finds what the store knows of an image, without making anything.
-func knownContents(s *store.Store, im *recipes.Image, li *lock.Image) (*contents, error) {
+func knownContents(s *store.Store, dir string, im *recipes.Image, li *lock.Image) (*contents, error) {
 	made, err := convert.Known(li, li.Layers, convert.Options{Store: s, Codecs: []layer.Codec{layer.Codec(im.Slim.Codec)}, Slim: im.Slim})
 	if err != nil {
 		return nil, err
@@ -41,16 +48,15 @@ func knownContents(s *store.Store, im *recipes.Image, li *lock.Image) (*contents
 			due++
 		}
 	}
-	return &contents{im, li, made, len(made) == due}, nil
+	return &contents{im, li, made, len(made) == due, dir}, nil
 }
 
 // explainFile says where a path of the image comes from, or which rule left it out.
-func (c *contents) explainFile(s *store.Store, name string) (*reason, error) {
+func (c *contents) explainFile(ctx context.Context, w *workshop, name string) (*reason, error) {
+	s := w.store
 	p := strings.TrimPrefix(path.Clean(name), "/")
-	for _, x := range c.im.Copies {
-		if to := strings.Trim(x.To, "/"); p == to || strings.HasPrefix(p, to+"/") {
-			return &reason{What: "file /" + p, Facts: [][2]string{{"layer", "copy " + x.From + " to " + x.To}}, Because: []string{"recipe → copy " + x.From}}, nil
-		}
+	if r := c.ofRecipe(p); r != nil {
+		return r, nil
 	}
 	var below folder
 	for _, m := range c.made {
@@ -76,10 +82,112 @@ func (c *contents) explainFile(s *store.Store, name string) (*reason, error) {
 			}
 		}
 	}
+	for _, l := range c.li.Layers {
+		if l.Kind != "bytecode" {
+			continue
+		}
+		for _, blob := range l.Blobs {
+			ix, err := builder.LayerIndex(s, blob.Digest)
+			if err != nil {
+				return nil, err
+			}
+			if r := c.compiled(ix, l, p); r != nil {
+				return r, nil
+			}
+		}
+	}
 	if below.files > 0 || len(below.removed) > 0 {
 		return below.reason(p), nil
 	}
-	return nil, nil
+	return c.ofBase(ctx, w, p)
+}
+
+// ofRecipe explains what the recipe's own words and forge itself put into the image.
+func (c *contents) ofRecipe(p string) *reason {
+	within := func(folder string) bool {
+		folder = strings.Trim(folder, "/")
+		return p == folder || strings.HasPrefix(p, folder+"/")
+	}
+	for i := len(c.im.Runs) - 1; i >= 0; i-- {
+		for _, o := range c.im.Runs[i].Output {
+			if within(o) {
+				return &reason{What: "path /" + p, Facts: [][2]string{{"layer", "run " + c.im.Runs[i].Name}, {"note", "what a run makes is known once it was built"}}, Because: []string{"recipe → run " + c.im.Runs[i].Name + " → output " + o}}
+			}
+		}
+	}
+	for i := len(c.im.Copies) - 1; i >= 0; i-- {
+		x := c.im.Copies[i]
+		from := filepath.Join(c.dir, filepath.FromSlash(x.From), strings.TrimPrefix(p, strings.Trim(x.To, "/")))
+		if _, err := os.Lstat(from); within(x.To) && err == nil {
+			return &reason{What: "file /" + p, Facts: [][2]string{{"layer", "copy " + x.From + " to " + x.To}}, Because: []string{"recipe → copy " + x.From}}
+		}
+	}
+	forge := func(layer, why string) *reason {
+		return &reason{What: "path /" + p, Facts: [][2]string{{"layer", layer}}, Because: []string{"forge → " + why}}
+	}
+	switch {
+	case "/"+p == start.InitPath:
+		return forge("forge-init", "starts every container, and checks driver and GPU")
+	case within("usr/lib/forge"):
+		return forge("settings", "what the image knows of itself: what it needs, what slim left out")
+	case p == "etc/passwd" || p == "etc/group" || p == "etc/shadow" || p == "etc/nsswitch.conf" && c.li.Base == nil:
+		return forge("settings", "accounts: the image runs as user "+c.im.User.Name+", "+strconv.Itoa(c.im.User.UID))
+	case p == "tmp":
+		return forge("settings", "every image has it, writable for all")
+	}
+	for _, at := range c.im.Writable {
+		if within(at) {
+			return forge("settings", "the image's user may write there: writable = "+fmt.Sprintf("%q", c.im.Writable))
+		}
+	}
+	envs := []string{"opt/venv"}
+	for _, e := range c.im.Environments {
+		envs = append(envs, "opt/envs/"+e.Name)
+	}
+	for _, env := range envs {
+		if slices.Contains([]string{"pyvenv.cfg", "bin/python", "bin/python3", "bin/python" + c.li.Python.Version}, strings.TrimPrefix(p, env+"/")) {
+			return forge("settings", "makes "+env+" a virtual environment of "+c.li.Python.Interpreter)
+		}
+	}
+	return nil
+}
+
+// compiled explains a compiled module.
+func (c *contents) compiled(ix *layer.Index, l lock.Layer, p string) *reason {
+	if ix == nil {
+		return nil
+	}
+	for i := range ix.Entries {
+		if e := &ix.Entries[i]; e.Path == p && e.Type == layer.Regular {
+			return &reason{What: "file /" + p, Facts: [][2]string{{"size", megabytes(e.Size)}, {"sha256", e.SHA256}, {"layer", l.Name}}, Because: []string{"recipe → python → bytecode: the image's interpreter has compiled it"}}
+		}
+	}
+	return nil
+}
+
+// ofBase explains what lies in the base image, as far as this machine has it.
+func (c *contents) ofBase(ctx context.Context, w *workshop, p string) (*reason, error) {
+	if c.im.Base == nil {
+		return nil, nil
+	}
+	b, err := base.Read(ctx, c.im, base.Options{Store: w.store, Fetch: w.fetcher, Dir: c.dir})
+	if err != nil {
+		return nil, err
+	}
+	found := b.Find(p)
+	if found == nil {
+		return nil, nil
+	}
+	r := &reason{What: fmt.Sprintf("%s /%s", map[bool]string{true: "folder", false: "file"}[found.Type == layer.Dir], p),
+		Facts: [][2]string{{"kind", fmt.Sprintf("%s, mode %04o", found.Type, found.Mode)}}, Because: []string{"recipe → base " + c.li.Base.Reference}}
+	if found.Type == layer.Regular {
+		r.Facts = append(r.Facts, [2]string{"size", fmt.Sprintf("%s (%d bytes)", megabytes(found.Size), found.Size)})
+	}
+	if found.Link != "" {
+		r.Facts = append(r.Facts, [2]string{"points to", found.Link})
+	}
+	r.Facts = append(r.Facts, [2]string{"layer", found.Layer})
+	return r, nil
 }
 
 func readIndex(s *store.Store, sum string) (*layer.Index, error) {

@@ -270,6 +270,11 @@ func distOf(name, version string, requires ...string) dist {
 
 // distWith makes a wheel of one module.
 func distWith(name, version, module string, requires ...string) dist {
+	return distOfFiles(name, version, [][2]string{{name + ".py", module}}, requires...)
+}
+
+// distOfFiles makes a wheel of files, each a path and its content.
+func distOfFiles(name, version string, files [][2]string, requires ...string) dist {
 	info := name + "-" + version + ".dist-info"
 	meta := fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\n", name, version)
 	for _, r := range requires {
@@ -278,7 +283,7 @@ func distWith(name, version, module string, requires ...string) dist {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	record := ""
-	for _, f := range [][2]string{{name + ".py", module}, {info + "/METADATA", meta}, {info + "/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}, {info + "/RECORD", ""}} {
+	for _, f := range append(files, [][2]string{{info + "/METADATA", meta}, {info + "/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}, {info + "/RECORD", ""}}...) {
 		if f[1] == "" {
 			f[1] = record + f[0] + ",,\n"
 		}
@@ -430,6 +435,12 @@ func (n *internet) layout(im baseImage) string {
 // recipe writes recipe.hcl: an image on the little base, with more words of its own.
 func (n *internet) recipe(words string) {
 	n.t.Helper()
-	plain := tarOf(python())
+	n.recipeOn(python(), words)
+}
+
+// recipeOn is recipe, on a base of these files.
+func (n *internet) recipeOn(files []baseFile, words string) {
+	n.t.Helper()
+	plain := tarOf(files)
 	n.write("recipe.hcl", fmt.Sprintf("image \"a\" {\n  base \"image\" { from = %q }\n%s\n}\n", n.layout(baseWith(plain, gzipOf(plain, nil))), words))
 }

@@ -191,11 +191,6 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	for _, n := range chosen.Notes {
 		w.t.say("%s: note: %s", im.Name, n)
 	}
-	if below != nil {
-		if err := below.Twice(append([]lock.Wheel{}, li.Wheels...)); err != nil {
-			return nil, nil, err
-		}
-	}
 	co := w.convertOptions(im, true)
 	co.Again = o.check
 	if before != nil {
@@ -219,7 +214,7 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 		made = append(made, compiled...)
 	}
 	if below != nil {
-		if err := resolve.Fits(below, made, w.store); err != nil {
+		if err := resolve.Fits(below, li.Wheels, made, w.store); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -245,7 +240,12 @@ func (w *workshop) base(ctx context.Context, im *recipes.Image, li *lock.Image, 
 	if _, err := verifyBase(ctx, w.t, w.file.Dir, im, li); err != nil {
 		return nil, err
 	}
-	ro.Target = &resolve.Target{Python: b.Python, GLIBC: b.GLIBC()}
+	if has := b.CUDA(); has.Bytes > 0 && has.Version == "" {
+		w.t.say("%s: note: the base has %s of CUDA's libraries (%s), and nothing states their version: which driver they need is unknown and will not be checked", im.Name, megabytes(has.Bytes), strings.Join(has.Places, ", "))
+	} else if has.Bytes > 0 {
+		w.t.say("%s: the base has CUDA %s, %s in %s: the image needs a driver for it", im.Name, has.Version, megabytes(has.Bytes), strings.Join(has.Places, ", "))
+	}
+	ro.Target, ro.Below = &resolve.Target{Python: b.Python, GLIBC: b.GLIBC()}, b
 	return b, nil
 }
 

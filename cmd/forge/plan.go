@@ -88,7 +88,7 @@ func knownSlim(p *builder.Plan) ([]builder.RemovedByRule, error) {
 	if err != nil {
 		return nil, nil
 	}
-	c, err := knownContents(s, p.Image, p.Lock)
+	c, err := knownContents(s, "", p.Image, p.Lock)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func (im *Image) facts() map[string]string {
 		"compressed": fmt.Sprint(im.Derived.Compressed), "unpacked": fmt.Sprint(im.Derived.Unpacked), "removed": fmt.Sprint(im.Derived.Removed),
 	}
 	if im.Base != nil {
-		m["base"] = im.Base.Manifest
+		m["base"], m["base CUDA"] = im.Base.Manifest, im.Base.CUDA
 		m["base libraries"] = fmt.Sprintf("%s, libstdc++ %s, libz %s", im.Base.Libc, im.Base.Libstdcxx, im.Base.Libz)
 		m["base variables"] = fmt.Sprint(im.Base.Env)
 	}

@@ -96,6 +96,7 @@ type Base struct {
 	Libc      string   `json:"libc"`                // "glibc 2.41"
 	Libstdcxx string   `json:"libstdcxx,omitempty"` // highest GLIBCXX_ that it has: "3.4.33"; empty: no libstdc++.so.6
 	Libz      string   `json:"libz,omitempty"`      // file of libz.so.1: "libz.so.1.3.1"; empty: none
+	CUDA      string   `json:"cuda,omitempty"`      // highest CUDA version that its files state: "12.8"; empty: none
 	CA        string   `json:"ca,omitempty"`        // its bundle of certificate authorities, absolute
 	Env       []string `json:"env,omitempty"`       // what is kept, sorted
 	Removed   []string `json:"removed,omitempty"`   // names of variables that are not, sorted
@@ -123,7 +124,7 @@ type Blob struct {
 
 // Derived is what follows from the chosen bytes.
 type Derived struct {
-	CUDA        string   `json:"cuda,omitempty"`              // "12.8": highest over all CUDA-carrying wheels; empty: none
+	CUDA        string   `json:"cuda,omitempty"`              // "12.8": highest over all CUDA-carrying wheels and the base image; empty: none
 	Driver      string   `json:"driver,omitempty"`            // minimum, "525.60.13"
 	Recommended string   `json:"recommendedDriver,omitempty"` // "570.124.06", or "unknown"
 	SM          []string `json:"sm,omitempty"`                // "7.0" …
