@@ -22,7 +22,6 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
-	"github.com/sigstore/sigstore/pkg/signature/kms"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 )
 
@@ -37,13 +36,16 @@ func openKey(ctx context.Context, ref string, passphrase func() ([]byte, error),
 		if err := errors.Join(allowScheme(scheme), believesNobody()); err != nil {
 			return nil, Key{}, &KeyError{ref, err.Error()}
 		}
-		sv, err := kms.Get(ctx, ref, crypto.SHA256)
+		sv, err := openService(ctx, ref)
 		if err != nil {
 			return nil, Key{}, fmt.Errorf("opening key %q: %w", ref, err)
 		}
-		pair, key, err := newKeypair(ref, sv, logged)
+		pair, key, err := newKeypair(ctx, ref, sv, logged)
 		if err != nil {
 			return nil, key, err
+		}
+		if _, ok := pair.GetPublicKey().(*rsa.PublicKey); ok && scheme == "azurekms" {
+			return nil, key, &KeyError{ref, "it is an RSA key, whose signatures Sigstore's client for this service writes as if they were ECDSA's; an EC key (P-256, P-384, P-521) can sign"}
 		}
 		return pair, key, tried(ctx, ref, pair)
 	}
@@ -63,7 +65,7 @@ func openKey(ctx context.Context, ref string, passphrase func() ([]byte, error),
 	if err != nil {
 		return nil, Key{}, &KeyError{ref, "its kind cannot sign"}
 	}
-	return newKeypair(ref, sv, logged)
+	return newKeypair(ctx, ref, sv, logged)
 }
 
 // believesNobody refuses a switch of the services' libraries: TLS is always verified.
@@ -187,8 +189,8 @@ type keypair struct {
 	details signature.AlgorithmDetails
 }
 
-func newKeypair(ref string, sv signature.SignerVerifier, logged bool) (sign.Keypair, Key, error) {
-	pub, err := sv.PublicKey()
+func newKeypair(ctx context.Context, ref string, sv signature.SignerVerifier, logged bool) (sign.Keypair, Key, error) {
+	pub, err := sv.PublicKey(options.WithContext(ctx))
 	if err != nil {
 		return nil, Key{}, fmt.Errorf("asking for the public key of %q: %w", ref, err)
 	}

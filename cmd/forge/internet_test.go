@@ -58,6 +58,14 @@ type internet struct {
 // newInternet needs uv, which forge lock runs: skipped without, unless FORGE_TEST_ALL is set.
 func newInternet(t *testing.T) *internet {
 	t.Helper()
+	n := newNetwork(t)
+	n.set("PATH=" + uvFolder(t) + ":" + os.Getenv("PATH"))
+	return n
+}
+
+// newNetwork is an internet for commands that run no uv.
+func newNetwork(t *testing.T) *internet {
+	t.Helper()
 	n := &internet{t: t, dir: t.TempDir(), hosts: map[string]http.HandlerFunc{}, certs: map[string]*x509.Certificate{}}
 	var err error
 	if n.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
@@ -68,7 +76,13 @@ func newInternet(t *testing.T) *internet {
 	quiet := log.New(io.Discard, "", 0)
 	n.secure = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.answer("https", w, r) }))
 	n.secure.Config.ErrorLog = quiet
-	n.secure.TLS = &tls.Config{GetCertificate: n.certificate}
+	n.secure.EnableHTTP2 = true // which gRPC needs; all others get HTTP/1.1
+	n.secure.TLS = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if strings.HasSuffix(hello.ServerName, ".googleapis.com") {
+			return nil, nil
+		}
+		return &tls.Config{GetCertificate: n.certificate}, nil
+	}, GetCertificate: n.certificate}
 	n.secure.StartTLS()
 	t.Cleanup(n.secure.Close)
 	proxy := httptest.NewUnstartedServer(http.HandlerFunc(n.proxy))
@@ -84,7 +98,7 @@ func newInternet(t *testing.T) *internet {
 	n.write("init/forge-init-linux-amd64", "nothing")
 	n.write("home/.netrc", "machine pypi.test login me password opensesame\n")
 	n.set("HTTPS_PROXY="+proxy.URL, "HTTP_PROXY="+proxy.URL, "NO_PROXY=", "HOME="+n.path("home"), "XDG_CONFIG_HOME=", "DOCKER_CONFIG="+n.path("home"), "FORGE_CACHE="+n.path("cache"),
-		"FORGE_CA_FILE="+n.path("ca.pem"), "FORGE_INIT_DIR="+n.path("init"), "FORGE_INDEX_URL=https://pypi.test/simple", "PATH="+uvFolder(t)+":"+os.Getenv("PATH"))
+		"FORGE_CA_FILE="+n.path("ca.pem"), "FORGE_INIT_DIR="+n.path("init"), "FORGE_INDEX_URL=https://pypi.test/simple")
 	return n
 }
 
