@@ -58,31 +58,34 @@ type exportOptions struct {
 func newPolicyExport(t *terminal) *cobra.Command {
 	var o exportOptions
 	c := &cobra.Command{
-		Use:   "export --to policy-controller|kyverno FILE",
-		Short: "Export a trust policy for a Kubernetes admission controller",
-		Long: `Export writes a trust policy as ClusterImagePolicy of Sigstore's policy-controller
-or as ImageValidatingPolicy of Kyverno. What the controller cannot check is said on
-stderr and in the document's comments; forge verify checks all of it.`,
+		Use:   "export --to READER FILE",
+		Short: "Export a trust policy for a cluster, or for podman",
+		Long: `Export writes a trust policy as ClusterImagePolicy of Sigstore's policy-controller,
+as ImageValidatingPolicy of Kyverno, or as the policy.json of podman, skopeo and
+CRI-O with its registries.d. What the reader cannot check is said on stderr and,
+where comments can be, in the document; forge verify checks all of it.`,
 		Example: `  forge policy export --to policy-controller trust.hcl > policies.yaml
-  forge policy export --to kyverno trust.hcl | kubectl apply -f -`,
+  forge policy export --to kyverno trust.hcl | kubectl apply -f -
+  forge policy export --to policy.json trust.hcl > /etc/containers/policy.json
+  forge policy export --to registries.d trust.hcl > /etc/containers/registries.d/forge.yaml`,
 		Args: exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error { return runPolicyExport(t, o, args[0]) },
 	}
-	c.Flags().StringVar(&o.to, "to", "", "the `CONTROLLER`: policy-controller or kyverno")
+	c.Flags().StringVar(&o.to, "to", "", "the `READER`: policy-controller, kyverno, policy.json or registries.d")
 	c.Flags().BoolVar(&o.legacy, "legacy", false, "the images carry cosign's older signatures, and no bundle")
 	return c
 }
 
 func runPolicyExport(t *terminal, o exportOptions, path string) error {
-	write := admission.ClusterImagePolicies
-	switch o.to {
-	case "policy-controller":
-	case "kyverno":
-		write = admission.ImageValidatingPolicies
-	case "":
-		return usageError{errors.New("--to is missing: policy-controller or kyverno")}
-	default:
-		return usageError{fmt.Errorf("--to %q: it must be policy-controller or kyverno", o.to)}
+	write := map[string]func(*trust.Policy, admission.Options) (*admission.Document, error){
+		"policy-controller": admission.ClusterImagePolicies, "kyverno": admission.ImageValidatingPolicies,
+		"policy.json": admission.ContainersPolicy, "registries.d": admission.ContainersRegistries,
+	}[o.to]
+	if o.to == "" {
+		return usageError{errors.New("--to is missing: policy-controller, kyverno, policy.json or registries.d")}
+	}
+	if write == nil {
+		return usageError{fmt.Errorf("--to %q: it must be policy-controller, kyverno, policy.json or registries.d", o.to)}
 	}
 	p, err := recipes.LoadTrust(path)
 	if err != nil {
