@@ -11,15 +11,17 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // What is bounded before it is parsed.
 const (
-	maxManifest  = 4 << 20    // distribution specification, "Pushing manifests"
-	maxEntries   = 1000       // of an index, and layers of a manifest
-	maxDepth     = 32         // of JSON
-	maxReferrers = maxEntries // as many as a fallback tag may list
-	maxPages     = 32
+	maxManifest  = 4 << 20 // distribution specification, "Pushing manifests"
+	maxReferrers = registry.MaxReferrers
+	maxEntries   = maxReferrers // of an index, which a fallback tag may be, and layers of a manifest
+	maxDepth     = 32           // of JSON
+	maxPages     = registry.MaxPages
 )
 
 // Document is a manifest or an index that has been judged.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // Junk is something that is attached to an image, or claims to be, and does not count.
@@ -86,8 +88,8 @@ func (c *Client) listed(ctx context.Context, e entry, image name.Digest) ([]v1.D
 	var junk []Junk
 	where := "/v2/" + e.repo.RepositoryStr() + "/referrers/" + image.DigestStr()
 	for n := 0; where != ""; n++ {
-		if n == maxPages {
-			junk = append(junk, Junk{"the list of referrers", fmt.Sprintf("it has more than %d pages", maxPages), errMore})
+		if n == maxPages || len(all) > registry.MaxListed {
+			junk = append(junk, Junk{"the list of referrers", fmt.Sprintf("it has more than %d pages, or %d entries", maxPages, registry.MaxListed), errMore})
 			break
 		}
 		index, next, err := c.listPage(ctx, e, where)
