@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/forge-build/forge/recipes"
@@ -137,4 +141,84 @@ func copyOf(t *testing.T, image name.Digest, to name.Repository) name.Digest {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// The same with an identity, as a user runs it: lock and publish verify the base in its registry by
+// the trust root that the recipe names, and who signed it is stated.
+func TestABaseSignedByAnIdentity(t *testing.T) {
+	s := signtest.Start(t, signtest.Options{})
+	n := newInternet(t)
+	registry := signtest.Handler(signtest.Conforming)
+	n.host("registry.test", registry.ServeHTTP)
+	behind := signtest.Repository(t, signtest.Serve(t, registry), "base/python")
+	plain := tarOf(python())
+	_, hex, _ := strings.Cut(n.layout(baseWith(plain, gzipOf(plain, nil))), "@sha256:")
+	folder, err := layout.ImageIndexFromPath(n.path("bases"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	im, err := folder.Image(v1.Hash{Algorithm: "sha256", Hex: hex})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushed := signtest.Push(t, behind, "1", im)
+	base := signtest.Repository(t, "registry.test", "base/python").Digest(pushed.DigestStr())
+	raw, err := os.ReadFile(s.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.write("root.json", string(raw))
+	if raw, err = os.ReadFile("../../signing/admission/testdata/root.json"); err != nil {
+		t.Fatal(err)
+	}
+	n.write("other.json", string(raw))
+	root, err := signing.LoadRoot(s.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := signing.NewSigner(t.Context(), signing.SignWith{Root: root, Services: signing.Services{Fulcio: s.Fulcio, Rekor: s.Rekor, Timestamp: s.Timestamp},
+		Token: func(context.Context) (string, error) { return s.Token(t, "base@example.org"), nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := signtest.Registry(t, signtest.NoReferrers)
+	private, public := signtest.Key(t)
+	recipe := func(identity, issuer, root string) {
+		n.write("recipe.hcl", fmt.Sprintf("image \"a\" {\n  base \"image\" {\n    from = %q\n    signed_by {\n      identity = %q\n      issuer = %q\n      trust_root = %q\n    }\n  }\n}\n", base, identity, issuer, root))
+	}
+	recipe("base@example.org", s.Email, "root.json")
+	if r := n.run("lock", "-q", "recipe.hcl"); r.code != exitUnverified || !strings.Contains(r.err, "the base of image \"a\"") {
+		t.Errorf("unsigned: exit %d: %s", r.code, r.err)
+	}
+	signed, err := signer.Sign(t.Context(), signtest.Statement(t, base, signing.TypeSignature, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signtest.Attach(t, pushed, signed.Bundle)
+	for what, row := range map[string][3]string{
+		"another identity": {"other@example.org", s.Email, "root.json"},
+		"another issuer":   {"base@example.org", s.Workflow, "root.json"},
+		"another root":     {"base@example.org", s.Email, "other.json"},
+	} {
+		recipe(row[0], row[1], row[2])
+		if r := n.run("lock", "-q", "recipe.hcl"); r.code != exitUnverified || r.out != "" {
+			t.Errorf("%s: exit %d: %s", what, r.code, r.err)
+		}
+	}
+	recipe("base@example.org", s.Email, "root.json")
+	n.must("lock", "-q", "recipe.hcl")
+	publish := []string{"publish", "--no-scan", "--builder", "none", "--to", host + "/team/a", "--tag", "1.0", "--key", private, "recipe.hcl"}
+	if r := n.must(publish...); !strings.Contains(r.err, "is signed by base@example.org by "+s.Email) {
+		t.Errorf("publish: %s", r.err)
+	}
+	if r := n.must("attestation", "--key", public, "--type", "base", host+"/team/a:1.0"); !strings.Contains(r.out, `"verified":true`) || !strings.Contains(r.out, `"identity":"base@example.org"`) || !strings.Contains(r.out, s.Email) {
+		t.Errorf("base: %s", r.out)
+	}
+	if r := n.must("attestation", "--key", public, "--type", "provenance", host+"/team/a:1.0"); !strings.Contains(r.out, `"verified":"signed by base@example.org`) {
+		t.Errorf("provenance: %s", r.out)
+	}
+	recipe("other@example.org", s.Email, "root.json") // the lock is the same; the recipe is not
+	if r := n.run(publish...); r.code == 0 || r.out != "" {
+		t.Errorf("publish, another identity: exit %d: %s", r.code, r.err)
+	}
 }
