@@ -108,6 +108,13 @@ func TestPublishCopyAndPullAsAUserRunsThem(t *testing.T) {
 	if out, errs, code := forgeRun(t, "verify", "--offline", "--key", public, "--repository", repo, "oci:"+into); code != 0 {
 		t.Errorf("verify what was pulled: exit %d, %q: %s", code, out, errs)
 	}
+	named := "oci:" + into + "@" + digest // as forge prints it
+	if out, errs, code := forgeRun(t, "verify", "--offline", "--key", public, "--repository", repo, named); code != 0 || out != named+"\n" {
+		t.Errorf("verify by digest: exit %d, %q: %s", code, out, errs)
+	}
+	if out, errs, code := forgeRun(t, "verify", "--offline", "--key", public, "oci:"+into+"@sha256:"+strings.Repeat("0", 64)); code == 0 || out != "" {
+		t.Errorf("verify by a digest that is not there: exit %d, %q: %s", code, out, errs)
+	}
 	into = filepath.Join(t.TempDir(), "refused")
 	if out, errs, code := forgeRun(t, "pull", "--key", other, "--to", "oci:"+into, repo+":1.0"); code != 4 || out != "" {
 		t.Errorf("pull with another key: exit %d, %q: %s", code, out, errs)

@@ -312,17 +312,26 @@ func locate(ctx context.Context, client http.RoundTripper, ref string, offline b
 	return reg, image, image.String(), nil
 }
 
-// locateLayout opens DIR, or DIR:TAG.
+// locateLayout opens DIR, DIR:TAG, or DIR@sha256:…, as forge prints it.
 func locateLayout(dir string) (src evidence.Source, image signing.Image, shown string, err error) {
-	tag := ""
+	tag, digest := "", ""
 	if _, err := os.Stat(filepath.Join(dir, "oci-layout")); err != nil {
-		if i := strings.LastIndexByte(dir, ':'); i > 0 {
+		if i := strings.LastIndex(dir, "@sha256:"); i > 0 {
+			dir, digest = dir[:i], dir[i+1:]
+		} else if i := strings.LastIndexByte(dir, ':'); i > 0 {
 			dir, tag = dir[:i], dir[i+1:]
 		}
 	}
 	l, err := evidence.OpenLayout(dir)
 	if err != nil {
 		return nil, image, "", err
+	}
+	if digest != "" {
+		if image.Digest, err = v1.NewHash(digest); err != nil {
+			l.Close()
+			return nil, image, "", usageError{fmt.Errorf("layout %q: %w", dir, err)}
+		}
+		return l, image, "oci:" + dir + image.String(), nil
 	}
 	doc, err := l.Image(tag)
 	if err != nil {
