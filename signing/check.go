@@ -34,6 +34,7 @@ const (
 	CheckSubject    = "subject"    // the digest that the statement is about
 	CheckRepository = "repository" // the repository that the statement is about
 	CheckStatement  = "statement"  // the statement's form and predicate type
+	CheckDocument   = "document"   // the document that lies beside a statement
 	CheckCandidates = "candidates" // what else lay beside the image
 )
 

@@ -107,6 +107,13 @@ func TestCosignVerifiesWhatForgeSignedWithAKey(t *testing.T) {
 		verify = []string{"verify-attestation", "--new-bundle-format", "--trusted-root", root, "--insecure-ignore-tlog", "--type", "spdxjson", "--key"}
 		c.run(append(verify, public, attest.String())...)
 		c.refuses(append(verify, other, attest.String())...)
+		// A document that lies beside its statement: what is signed is an in-toto reference.
+		large := newImage(t, signtest.Conforming)
+		signtest.Attach(t, large, sign(t, s, large, signing.TypeReference, map[string]any{"attester": map[string]any{"id": "https://forge.example"}, "references": []any{map[string]any{
+			"digest": map[string]any{"sha256": strings.Repeat("ab", 32)}, "mediaType": "application/spdx+json", "downloadLocation": "https://forge.example/x", "annotations": map[string]any{"predicateType": signing.TypeSPDX, "size": 50_000_000}}}}))
+		verify = []string{"verify-attestation", "--new-bundle-format", "--trusted-root", root, "--insecure-ignore-tlog", "--type", signing.TypeReference, "--key"}
+		c.run(append(verify, public, large.String())...)
+		c.refuses(append(verify, other, large.String())...)
 	})
 	t.Run("older format", func(t *testing.T) {
 		c := c.in(t)

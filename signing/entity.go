@@ -80,7 +80,7 @@ func (e *entity) predicate() string {
 	if e.head == nil {
 		return TypeSignature
 	}
-	return e.head.Type
+	return e.head.kind()
 }
 
 // envelope is a DSSE envelope that hands out its statement's head. The library's own would

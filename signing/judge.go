@@ -87,6 +87,9 @@ func (j *judge) candidate(c evidence.Candidate) (f *finding) {
 func (j *judge) about(f *finding, e *entity, st *Statement) bool {
 	if e.head != nil {
 		st.Subject, st.Name, st.Predicate = e.head.Digest, e.head.Name, e.head.Predicate
+		if st.elsewhere = e.head.Elsewhere; st.elsewhere != nil {
+			st.Predicate, st.Elsewhere = nil, st.elsewhere.Digest.String()
+		}
 		if e.head.Statement != statementV1 && j.policy.StatementV1 {
 			f.fail(CheckStatement, statementV1, e.head.Statement)
 			return false

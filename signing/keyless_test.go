@@ -10,9 +10,13 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -348,16 +352,47 @@ func TestALogLearnsHashesAlone(t *testing.T) {
 	image := newImage(t, signtest.Conforming)
 	secret := "torch-of-the-secret-project"
 	spdx := map[string]any{"spdxVersion": "SPDX-2.3", "packages": []any{map[string]any{"name": secret, "comment": strings.Repeat("x", 4<<20)}}}
-	b := decode(t, sign(t, identitySigner(t, s, s.Token(t, "release@example.org")), image, signing.TypeSPDX, spdx))
+	var sent []byte // what reaches the log and the time-stamp authority
+	var mu sync.Mutex
+	heard := func(to string) string {
+		u, err := url.Parse(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "http://" + signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			raw, _ := io.ReadAll(r.Body) // what is missing breaks the request
+			mu.Lock()
+			sent = append(sent, raw...)
+			mu.Unlock()
+			r.Body = io.NopCloser(bytes.NewReader(raw))
+			httputil.NewSingleHostReverseProxy(&url.URL{Scheme: u.Scheme, Host: u.Host}).ServeHTTP(w, r)
+		})) + u.Path
+	}
+	signer, err := signing.NewSigner(t.Context(), signing.SignWith{Token: token(s.Token(t, "release@example.org")), Root: loadRoot(t, s.Root),
+		Services: signing.Services{Fulcio: s.Fulcio, Rekor: heard(s.Rekor), Timestamp: heard(s.Timestamp)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := []string{secret, image.Context().RepositoryStr(), strings.TrimPrefix(image.DigestStr(), "sha256:")}
+	for _, word := range slices.Clone(words) {
+		for i := range 3 { // base64 has three forms of it, by where it begins; the ends depend on what is beside it
+			text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", i) + word))
+			words = append(words, text[4:len(text)-4])
+		}
+	}
+	b := decode(t, sign(t, signer, image, signing.TypeSPDX, spdx))
+	if len(sent) == 0 || len(sent) > 16<<10 {
+		t.Errorf("%d bytes were sent", len(sent))
+	}
 	entries := b["verificationMaterial"].(map[string]any)["tlogEntries"].([]any)
 	for _, e := range entries {
 		body, err := base64.StdEncoding.DecodeString(e.(map[string]any)["canonicalizedBody"].(string))
 		if err != nil || len(body) == 0 || len(body) > 8<<10 {
 			t.Fatalf("%v, %d bytes", err, len(body))
 		}
-		for _, word := range []string{secret, image.Context().RepositoryStr(), strings.TrimPrefix(image.DigestStr(), "sha256:"), base64.StdEncoding.EncodeToString([]byte(secret))[:20]} {
-			if bytes.Contains(body, []byte(word)) {
-				t.Errorf("the log was told %q: %s", word, body)
+		for _, word := range words {
+			if bytes.Contains(body, []byte(word)) || bytes.Contains(sent, []byte(word)) {
+				t.Errorf("the log was told %q: %s, of %s", word, body, sent)
 			}
 		}
 		if !bytes.Contains(body, []byte("SHA2_256")) {

@@ -19,6 +19,7 @@ const (
 	TypeTests        = "https://in-toto.io/attestation/test-result/v0.1"
 	TypeFacts        = "https://github.com/forge-build/forge/facts/v1" // forge's own: driver, GPUs
 	TypeBase         = "https://github.com/forge-build/forge/base/v1"  // forge's own: who signed the image below
+	TypeReference    = "https://in-toto.io/attestation/reference/v0.1" // a document that lies elsewhere
 )
 
 // kinds are the short names of statements that people use.

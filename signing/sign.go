@@ -156,6 +156,19 @@ func (s *Signer) Policy() Policy {
 // PublicKey is the signer's key in PEM form; nil for an identity.
 func (s *Signer) PublicKey() []byte { return s.key.PEM }
 
+// MaxStatement is how many bytes a statement may have that this signer's services and a bundle's
+// readers take whole. A log of the first version is sent all of it, though it keeps hashes alone, and
+// takes no more than some 3 MB in base64. signing A45.
+func (s *Signer) MaxStatement() int {
+	if s.services.Rekor != "" && s.services.RekorV1 {
+		return 2 << 20
+	}
+	return (MaxBundle - maxMaterial) / 4 * 3
+}
+
+// maxMaterial is more than a bundle holds beside a statement: certificate, log entry, times.
+const maxMaterial = 256 << 10
+
 // Signed is a statement with its signature.
 type Signed struct {
 	Bundle []byte    // JSON, of type BundleType

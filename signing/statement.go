@@ -20,6 +20,15 @@ type head struct {
 	Statement, Type string
 	Name, Digest    string // of its one subject; Digest is sha256:hex
 	Predicate       json.RawMessage
+	Elsewhere       *elsewhere // of a reference to one document
+}
+
+// kind is the predicate type of what is stated, wherever it lies.
+func (h *head) kind() string {
+	if h.Elsewhere != nil {
+		return h.Elsewhere.Type
+	}
+	return h.Type
 }
 
 var hex256 = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -50,6 +59,9 @@ func readStatement(payload []byte) (*head, error) {
 	var subjects []json.RawMessage
 	if err := json.Unmarshal(m["subject"], &subjects); err != nil || len(subjects) != 1 {
 		return nil, fmt.Errorf("it has %d subjects, not exactly one", len(subjects))
+	}
+	if h.Type == TypeReference {
+		h.Elsewhere = readReference(h.Predicate)
 	}
 	return h, h.subject(subjects[0])
 }

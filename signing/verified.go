@@ -72,14 +72,27 @@ func (v *Verified) MarshalJSON() ([]byte, error) {
 // Statement is one verified statement.
 type Statement struct {
 	Type      string          `json:"type"`
-	Subject   string          `json:"subject"`        // digest
-	Name      string          `json:"name,omitempty"` // repository that it names
-	Signer    Signature       `json:"signer"`         //
-	Time      time.Time       `json:"time,omitzero"`  // the earliest verified one
-	Format    string          `json:"format"`         // bundle, legacy signature, legacy attestation
-	Evidence  string          `json:"evidence"`       // digest of the bundle or signature
-	Predicate json.RawMessage `json:"-"`              // verified bytes; empty for most signatures
-	Payload   []byte          `json:"-"`              // the whole document that was signed
+	Subject   string          `json:"subject"`            // digest
+	Name      string          `json:"name,omitempty"`     // repository that it names
+	Signer    Signature       `json:"signer"`             //
+	Time      time.Time       `json:"time,omitzero"`      // the earliest verified one
+	Format    string          `json:"format"`             // bundle, legacy signature, legacy attestation
+	Evidence  string          `json:"evidence"`           // digest of the bundle or signature
+	Predicate json.RawMessage `json:"-"`                  // verified bytes; empty for most signatures, and of a document that lies elsewhere
+	Payload   []byte          `json:"-"`                  // the whole document that was signed
+	Elsewhere string          `json:"document,omitempty"` // digest of the document, where it lies beside the statement
+
+	elsewhere *elsewhere
+	document  *document
+}
+
+// Document is what is stated, wherever it lies: verified bytes, made anew at each call if they are
+// many; empty for most signatures.
+func (s *Statement) Document() []byte {
+	if s.document != nil {
+		return s.document.bytes()
+	}
+	return s.Predicate
 }
 
 // Signature says who signed.

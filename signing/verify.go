@@ -71,6 +71,9 @@ func verifyOne(ctx context.Context, src evidence.Source, image Image, doc *evide
 	if found == nil || errors.Is(err, context.Canceled) {
 		return nil, err
 	}
+	if err := t.documents(ctx, src, found); err != nil {
+		return nil, err
+	}
 	t.close(found)
 	met := t.require()
 	switch {
@@ -128,6 +131,44 @@ func (t *table) candidate(c evidence.Candidate) {
 		Check: f.failed.ID, Expected: f.failed.Expected, Found: f.failed.Found,
 	})
 	t.findings = append(t.findings, &finding{rows: f.rows, failed: f.failed, claims: f.claims})
+}
+
+// maxDocuments bounds the documents beside the statements about one image.
+const maxDocuments = 32
+
+// documents brings in what verified statements name. A statement whose document is not there, or
+// is another one, does not count.
+func (t *table) documents(ctx context.Context, src evidence.Source, found *evidence.Found) error {
+	known := map[v1.Hash]*document{}
+	for _, f := range t.findings {
+		if f.statement == nil || f.statement.elsewhere == nil {
+			continue
+		}
+		at := f.statement.elsewhere
+		d, err := known[at.Digest], error(nil)
+		if d == nil && len(known) == maxDocuments {
+			err = fmt.Errorf("at most %d documents are read", maxDocuments)
+		} else if d == nil {
+			d, err = at.fetch(ctx, src)
+		}
+		if errors.Is(context.Cause(ctx), context.Canceled) {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			var failed *evidence.RegistryError
+			if errors.As(err, &failed) && failed.ID != evidence.NotFound {
+				found.Failures = append(found.Failures, err)
+			}
+			s := f.statement
+			f.statement = nil
+			f.fail(CheckDocument, fmt.Sprintf("the document %s, %d bytes", at.Digest, at.Size), strictjson.Clip(err.Error()))
+			t.v.rejected = append(t.v.rejected, Rejected{Where: s.Format, Digest: s.Evidence, Type: s.Type, Check: f.failed.ID, Expected: f.failed.Expected, Found: f.failed.Found})
+			continue
+		}
+		known[at.Digest], f.statement.document = d, d
+		f.row(CheckDocument, fmt.Sprintf("%s, %d bytes", at.Digest, at.Size))
+	}
+	return nil
 }
 
 // close adds what was no candidate, and puts all in an order that does not depend on how

@@ -87,7 +87,7 @@ func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref 
 		return &signing.NotVerifiedError{Image: image, Checks: []signing.Check{{ID: signing.CheckPresent, Status: signing.Failed, Expected: strings.Join(types, " or "), Found: "none by whom the policy names for it"}}}
 	}
 	t.say("%s of %s by %s", s.Type, s.Subject, s.Signer)
-	document := []byte(s.Predicate)
+	document := s.Document()
 	if o.statement || len(document) == 0 {
 		document = s.Payload
 	}

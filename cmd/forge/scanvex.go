@@ -130,7 +130,7 @@ func (r *signedVEX) about(ctx context.Context, src evidence.Source, image signin
 			continue
 		}
 		r.t.say("OpenVEX attached to %s counts: signed by %s", image, s.Signer)
-		out = append(out, attachment{s.Predicate, fmt.Sprintf("attestation %s by %s", cutAt(s.Evidence, 19), s.Signer), s.Signer.Credential()})
+		out = append(out, attachment{s.Document(), fmt.Sprintf("attestation %s by %s", cutAt(s.Evidence, 19), s.Signer), s.Signer.Credential()})
 	}
 	return out, nil
 }

@@ -102,7 +102,7 @@ func (o signOptions) signer(ctx context.Context, t *terminal) (*signing.Signer, 
 	if keyless {
 		if o.services == "" {
 			with.Services = signing.Public
-			t.say("the public Sigstore vouches: its log shows this identity and the digests of what it signs to everybody; --services names a private one") // A46
+			t.say("the public Sigstore vouches: its log shows this identity and the digests of what it signs to everybody, and is sent the statements, of which it keeps the hashes; --services names a private one") // A46
 		}
 		src, err := o.source(t, with.Services.OpenID)
 		if err != nil {

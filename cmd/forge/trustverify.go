@@ -267,7 +267,7 @@ func (w *truster) counting(image signing.Image, v *signing.Verified, out *accept
 			continue
 		}
 		out.Statements = append(out.Statements, s)
-		all = append(all, judge.Statement{Type: s.Type, Predicate: s.Predicate, Signers: w.names(s), By: s.Signer.Credential(), Identity: s.Signer.Identity, Time: s.Time, Evidence: s.Evidence})
+		all = append(all, judge.Statement{Type: s.Type, Document: s.Document, Signers: w.names(s), By: s.Signer.Credential(), Identity: s.Signer.Identity, Time: s.Time, Evidence: s.Evidence})
 	}
 	return all
 }
@@ -298,7 +298,7 @@ func saidOf(image vex.Subject, rule *trust.Rule, statements []judge.Statement) (
 		if !slices.Contains(signing.Types("vex"), s.Type) || !slices.ContainsFunc(s.Signers, func(n string) bool { return slices.Contains(rule.VEX, n) }) {
 			continue
 		}
-		if err := d.Add(s.Predicate, fmt.Sprintf("attestation %s by %s", cutAt(s.Evidence, 19), strings.Join(s.Signers, ", ")), s.By); err != nil {
+		if err := d.Add(s.Document(), fmt.Sprintf("attestation %s by %s", cutAt(s.Evidence, 19), strings.Join(s.Signers, ", ")), s.By); err != nil {
 			return nil, err
 		}
 	}
@@ -325,7 +325,7 @@ func (w *truster) search(ctx context.Context, c *judge.Case) error {
 		return nil // that it is missing is said anyway
 	}
 	var err error
-	c.Rescan, err = w.rescan.search(ctx, c.Digest, s.Predicate)
+	c.Rescan, err = w.rescan.search(ctx, c.Digest, s.Document())
 	return err
 }
 

@@ -9,6 +9,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/forge-build/forge/recipes/registry"
 )
 
 // The formats of candidates.
@@ -59,6 +61,8 @@ type Source interface {
 	// Candidates calls each for every candidate about the image with that digest, one
 	// after another. An error of each ends the search and is returned.
 	Candidates(ctx context.Context, digest v1.Hash, lim Limits, each func(Candidate) error) (*Found, error)
+	// Blob reads a blob that a verified statement names: size bytes that have the digest.
+	Blob(ctx context.Context, digest v1.Hash, size int64) ([]byte, error)
 	// Contents checks the bytes below a manifest, where it is this side that must: true
 	// says that all were there and right.
 	Contents(ctx context.Context, d *Document) (bool, error)
@@ -81,7 +85,7 @@ func (l Limits) filled() Limits {
 		}
 	}
 	n, m := int64(l.Candidates), int64(l.Layers)
-	set(&n, 4096)
+	set(&n, registry.MaxReferrers)
 	set(&m, 1024)
 	l.Candidates, l.Layers = int(n), int(m)
 	set(&l.Bundle, 16<<20)
@@ -100,7 +104,7 @@ const (
 	maxOlder     = 1 << 20  // of a manifest under one of cosign's tags: each layer's annotations hold a certificate
 	maxListed    = 32 << 20 // of all referrers' manifests together
 	maxPayload   = 1 << 20  // of an older signature
-	maxPages     = 256      // of a list of referrers
+	maxPages     = registry.MaxPages
 	maxPageBytes = 64 << 20 // of all its pages
 	maxManifests = 8192     // of a layout
 )

@@ -211,6 +211,11 @@ func (l *Layout) blob(_ context.Context, digest v1.Hash, size int64) ([]byte, er
 	return raw, verifyBytes(raw, digest, size)
 }
 
+// Blob implements [Source].
+func (l *Layout) Blob(ctx context.Context, digest v1.Hash, size int64) ([]byte, error) {
+	return l.blob(ctx, digest, size)
+}
+
 // roots are all manifests of the index: a layout has no other list of referrers. Indexes
 // under a fallback tag lead to more.
 func (l *Layout) roots(ctx context.Context, digest v1.Hash) (found []root, bad []Junk, _ []error) {

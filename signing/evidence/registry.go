@@ -80,6 +80,21 @@ func (r *Registry) Candidates(ctx context.Context, digest v1.Hash, lim Limits, e
 	return s.run(ctx)
 }
 
+// Blob implements [Source]. Room for all of it is made at once.
+func (r *Registry) Blob(ctx context.Context, digest v1.Hash, size int64) ([]byte, error) {
+	resp, err := r.ask(ctx, "blobs/"+digest.String(), "*/*", size)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	raw := make([]byte, size+1)
+	n, err := io.ReadFull(resp.Body, raw)
+	if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) && err != nil {
+		return nil, reason(err, r.repo.RegistryStr(), r.reading("blobs/"+digest.String()))
+	}
+	return raw[:n], verifyBytes(raw[:n], digest, size)
+}
+
 // Contents implements [Source]: a runtime compares layers with the manifest as it pulls.
 func (r *Registry) Contents(context.Context, *Document) (bool, error) { return false, nil }
 
@@ -182,8 +197,8 @@ func (r *Registry) referrers(ctx context.Context, digest v1.Hash) ([]root, error
 		for _, d := range doc.Index.Manifests {
 			found = append(found, listed(d, "referrers API"))
 		}
-		if len(found) > 64<<10 {
-			return found, junk("OCI-03: it lists more than %d referrers", 64<<10)
+		if len(found) > registry.MaxListed {
+			return found, junk("OCI-03: it lists more than %d referrers", registry.MaxListed)
 		}
 		if next, err = r.follow(next, link); err != nil {
 			return found, err
@@ -228,29 +243,46 @@ func (r *Registry) page(ctx context.Context, path string) ([]byte, string, strin
 
 // read is one request. More than limit bytes is junk, never a shorter answer.
 func (r *Registry) read(ctx context.Context, path, accept string, limit int64) (raw []byte, served, link string, err error) {
-	doing := "reading " + path[:min(len(path), 40)] + " of " + r.repo.RepositoryStr()
+	resp, err := r.ask(ctx, path, accept, limit)
+	if err != nil {
+		return nil, "", "", err
+	}
+	defer resp.Body.Close()
+	raw, err = readAll(resp.Body, limit, resp.ContentLength)
+	if err != nil {
+		return nil, "", "", cmpJunk(err, reason(err, r.repo.RegistryStr(), r.reading(path)))
+	}
+	served, _, _ = strings.Cut(resp.Header.Get("Content-Type"), ";")
+	return raw, strings.TrimSpace(served), resp.Header.Get("Link"), nil
+}
+
+// ask makes one request. Whose answer is not a success, or promises more than limit bytes, is an
+// error; else the caller closes it.
+func (r *Registry) ask(ctx context.Context, path, accept string, limit int64) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url(path).String(), nil)
 	if err != nil {
-		return nil, "", "", fmt.Errorf("asking a registry: %w", err)
+		return nil, fmt.Errorf("asking a registry: %w", err)
 	}
 	req.Header.Set("Accept", accept)
 	resp, err := r.http.Do(req)
 	if err != nil {
-		return nil, "", "", reason(err, r.repo.RegistryStr(), doing)
+		return nil, reason(err, r.repo.RegistryStr(), r.reading(path))
 	}
-	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, "", "", failed(resp.StatusCode, r.repo.RegistryStr(), doing)
+		err = failed(resp.StatusCode, r.repo.RegistryStr(), r.reading(path))
+	} else if resp.ContentLength > limit {
+		err = junk("OCI-02: %s has %d bytes; at most %d are read", path[:min(len(path), 30)], resp.ContentLength, limit)
 	}
-	if resp.ContentLength > limit {
-		return nil, "", "", junk("OCI-02: %s has %d bytes; at most %d are read", path[:min(len(path), 30)], resp.ContentLength, limit)
-	}
-	raw, err = readAll(resp.Body, limit, resp.ContentLength)
 	if err != nil {
-		return nil, "", "", cmpJunk(err, reason(err, r.repo.RegistryStr(), doing))
+		_ = resp.Body.Close() // nothing of it is used
+		return nil, err
 	}
-	served, _, _ = strings.Cut(resp.Header.Get("Content-Type"), ";")
-	return raw, strings.TrimSpace(served), resp.Header.Get("Link"), nil
+	return resp, nil
+}
+
+// reading is what a request does, in words.
+func (r *Registry) reading(path string) string {
+	return "reading " + path[:min(len(path), 40)] + " of " + r.repo.RepositoryStr()
 }
 
 func cmpJunk(err, other error) error {

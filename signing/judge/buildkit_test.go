@@ -26,7 +26,7 @@ func TestAProvenanceOfBuildKitIsRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return Statement{Type: TypeProvenance, Predicate: raw, Signers: []string{"ci"}}
+		return Statement{Type: TypeProvenance, Document: text(string(raw)), Signers: []string{"ci"}}
 	}
 	any := &trust.Rule{Provenance: &trust.Provenance{SignedBy: []string{"ci"}}}
 	named := &trust.Rule{Provenance: &trust.Provenance{SignedBy: []string{"ci"}, Builders: []trust.Match{{Text: "https://ci.example/run/1"}, {Pattern: true, Text: "x?"}}}}

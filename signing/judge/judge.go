@@ -25,13 +25,13 @@ const (
 
 // Statement is a statement whose signature was verified.
 type Statement struct {
-	Type      string
-	Predicate []byte    // the verified bytes
-	Signers   []string  // names of the policy's signers that made it, or may have
-	By        string    // the credential that signed it: what makes two signers different
-	Identity  string    // the name in the certificate that signed it; empty: a key did
-	Time      time.Time // when it was signed, as others prove; zero: nobody does
-	Evidence  string    // digest of the bundle or signature, for messages
+	Type     string
+	Document func() []byte // the verified bytes; they are not kept
+	Signers  []string      // names of the policy's signers that made it, or may have
+	By       string        // the credential that signed it: what makes two signers different
+	Identity string        // the name in the certificate that signed it; empty: a key did
+	Time     time.Time     // when it was signed, as others prove; zero: nobody does
+	Evidence string        // digest of the bundle or signature, for messages
 }
 
 // Case is all that a judgement depends on.

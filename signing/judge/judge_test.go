@@ -30,8 +30,10 @@ func before(d time.Duration) string { return now.Add(-d).Format(time.RFC3339) }
 const day = 24 * time.Hour
 
 func said(kind, predicate string) Statement {
-	return Statement{Type: kind, Predicate: []byte(predicate), Signers: []string{"ci"}, Time: now.Add(-time.Hour)}
+	return Statement{Type: kind, Document: text(predicate), Signers: []string{"ci"}, Time: now.Add(-time.Hour)}
 }
+
+func text(s string) func() []byte { return func() []byte { return []byte(s) } }
 
 // rows are the table in short: "failed findings".
 func rows(checks []Check) []string {
@@ -94,7 +96,7 @@ func TestAnSBOMIsOneAndAboutThisDigest(t *testing.T) {
 		"CycloneDX":                   {[]Statement{said(TypeCycloneDX, fmt.Sprintf(cyclone, hexA))}, ""},
 		"both":                        {[]Statement{said(TypeSPDX, good), said(TypeCycloneDX, fmt.Sprintf(cyclone, hexA))}, ""},
 		"none":                        {nil, "sbom: expected a statement https://spdx.dev/Document or https://cyclonedx.org/bom by ci, found nothing"},
-		"by somebody else":            {[]Statement{{Type: TypeSPDX, Predicate: []byte(good), Signers: []string{"stranger"}}}, "found nothing"},
+		"by somebody else":            {[]Statement{{Type: TypeSPDX, Document: text(good), Signers: []string{"stranger"}}}, "found nothing"},
 		"a signature":                 {[]Statement{said(TypeSignature, `{}`)}, "found nothing"},
 		"ATT-01 SPDX as CycloneDX":    {[]Statement{said(TypeCycloneDX, good)}, "bomFormat is \"\""},
 		"ATT-01 CycloneDX as SPDX":    {[]Statement{said(TypeSPDX, fmt.Sprintf(cyclone, hexA))}, "spdxVersion is \"\""},
@@ -182,7 +184,7 @@ func TestAScanIsFreshAndFoundLittle(t *testing.T) {
 		"A10 made after it was signed":   {want, []Statement{before}, "a scan made before it was signed"},
 		"ATT-04 an old clean one":        {want, []Statement{scanned(2*day, `[]`), scanned(day, high)}, "CVE-1"},
 		"ATT-04 listed first":            {want, []Statement{scanned(day, high), scanned(2*day, `[]`)}, "CVE-1"},
-		"one by a stranger":              {want, []Statement{{Type: TypeVulns, Predicate: []byte(vulns(0, `[]`)), Signers: []string{"x"}}, scanned(day, high)}, "CVE-1"},
+		"one by a stranger":              {want, []Statement{{Type: TypeVulns, Document: text(vulns(0, `[]`)), Signers: []string{"x"}}, scanned(day, high)}, "CVE-1"},
 		"at most 2 medium":               {with(func(w *trust.Scan) { w.AtMost = map[string]int{"medium": 2} }), []Statement{scanned(day, medium)}, ""},
 		"at most 1 medium":               {with(func(w *trust.Scan) { w.AtMost = map[string]int{"medium": 1} }), []Statement{scanned(day, medium)}, "at most 1 medium"},
 		"unknown counts as high":         {want, []Statement{scanned(day, `[{"id":"CVE-1"}]`)}, "1 high; CVE-1"},
@@ -333,7 +335,7 @@ func TestAProvenanceIsOfThisRecipeAndBuilder(t *testing.T) {
 	}{
 		"as it should be":     {[]Statement{slsa(same)}, ""},
 		"none":                {nil, "found nothing"},
-		"by somebody else":    {[]Statement{{Type: TypeProvenance, Predicate: slsa(same).Predicate, Signers: []string{"x"}}}, "found nothing"},
+		"by somebody else":    {[]Statement{{Type: TypeProvenance, Document: slsa(same).Document, Signers: []string{"x"}}}, "found nothing"},
 		"another builder":     {[]Statement{slsa(replaced("ci.example/w", "ci.example.evil/w"))}, "builder: expected https://ci.example/w.yml@main, found https://ci.example.evil/w.yml@main"},
 		"another recipe":      {[]Statement{slsa(replaced(hexA, strings.Repeat("1", 64)))}, "recipe: expected"},
 		"another lock":        {[]Statement{slsa(replaced(hexB, strings.Repeat("1", 64)))}, "lock: expected"},
@@ -462,7 +464,7 @@ func TestASignatureHasAnAge(t *testing.T) {
 // A predicate of any form ends with a verdict: no panic, and never a good one for nothing.
 func FuzzPredicates(f *testing.F) {
 	for _, s := range []string{fmt.Sprintf(spdx, hexA, hexA), fmt.Sprintf(cyclone, hexA), vulns(day, `[{"id":"CVE-1","severity":[{"method":"a","score":"low"}]}]`),
-		vulns(day, `{"matches":[{"vulnerability":{"id":"CVE-1","severity":"Low"}}]}`), string(slsa(same).Predicate), `{"result":"PASSED","passedTests":["a"]}`, `{}`, `[]`, `null`} {
+		vulns(day, `{"matches":[{"vulnerability":{"id":"CVE-1","severity":"Low"}}]}`), string(slsa(same).Document()), `{"result":"PASSED","passedTests":["a"]}`, `{}`, `[]`, `null`} {
 		f.Add([]byte(s))
 	}
 	rule := &trust.Rule{SignedBy: []string{"ci"}, SBOM: &trust.SBOM{SignedBy: []string{"ci"}}, Scan: &trust.Scan{SignedBy: []string{"ci"}, MaxAge: 7 * day, Limit: "high"},

@@ -50,7 +50,7 @@ func (j *judgement) provenance() {
 // history judges one provenance.
 func (j *judgement) history(s *Statement) {
 	want := j.Rule.Provenance
-	h, err := readProvenance(s.Predicate)
+	h, err := readProvenance(s.Document())
 	if err != nil {
 		j.failed("provenance", s, "a provenance as its type says", "%v", err)
 		return

@@ -37,7 +37,7 @@ func (j *judgement) sbom() {
 	}
 	// Every one of a trusted signer must hold: a reader may take any of them.
 	for _, s := range statements {
-		b, err := readBill(s.Type, s.Predicate)
+		b, err := readBill(s.Type, s.Document())
 		switch {
 		case err != nil:
 			j.failed("sbom", s, "an SBOM as its type says", "%v", err)

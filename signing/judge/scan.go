@@ -244,7 +244,7 @@ func (j *judgement) excusedBefore() []hit {
 }
 
 func readScan(s *Statement) (*search, error) {
-	o, err := open(s.Predicate)
+	o, err := open(s.Document())
 	if err != nil {
 		return nil, err
 	}
@@ -527,7 +527,7 @@ func SBOMOf(c Case) *Statement {
 	}
 	j := &judgement{Case: c}
 	for _, s := range j.of(c.Rule.SBOM.SignedBy, TypeSPDX, TypeCycloneDX) {
-		if b, err := readBill(s.Type, s.Predicate); err == nil && b.packages > 0 {
+		if b, err := readBill(s.Type, s.Document()); err == nil && b.packages > 0 {
 			return s
 		}
 	}

@@ -20,7 +20,7 @@ func (j *judgement) tests() {
 		if !s.Time.Equal(newest.Time) {
 			break
 		}
-		passed, err := readTests(s.Predicate)
+		passed, err := readTests(s.Document())
 		if err != nil {
 			j.failed("tests", s, "tests that have all passed", "%v", err)
 			return

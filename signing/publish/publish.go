@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -57,11 +56,12 @@ func (p *Publisher) step(format string, args ...any) {
 type target struct {
 	image      name.Digest
 	descriptor v1.Descriptor
-	statements []written // the signature last
+	statements []written       // the signature last
+	documents  []push.Artifact // which statements name that are too small to hold them
 }
 
 type written struct {
-	kind string
+	kind string // predicate type of what is stated, wherever it lies
 	raw  []byte
 }
 
@@ -147,20 +147,41 @@ func (p *Publisher) targets(ctx context.Context, o Order) ([]target, error) {
 		}
 	}
 	for _, s := range append(slices.Clone(all), statement.Signature()) {
-		raw, err := s.Write(statement.Image{Repository: o.To.Name(), Digest: t.image.DigestStr()})
-		if err != nil {
+		if err := t.state(s, o.To.Name(), o.Signer.MaxStatement()); err != nil {
 			return nil, err
 		}
-		if size := base64.StdEncoding.EncodedLen(len(raw)) + maxMaterial; size > signing.MaxBundle {
-			return nil, &SizeError{s.Type, t.image.String(), int64(len(raw))}
-		}
-		t.statements = append(t.statements, written{s.Type, raw})
 	}
 	return append(out, t), nil
 }
 
-// SizeError is a statement whose bundle nobody would read: forge's limit is that of other tools and
-// services too. signing A45.
+// maxHead is more than a statement holds beside its document.
+const maxHead = 4 << 10
+
+// state writes a statement. One of more than most bytes, which nobody would read whole, names its
+// document, which lies beside it. signing A45.
+func (t *target) state(s statement.Statement, repository string, most int) error {
+	about := statement.Image{Repository: repository, Digest: t.image.DigestStr()}
+	document, err := s.Document()
+	if err != nil {
+		return err
+	}
+	kind := s.Type
+	switch {
+	case len(document) > signing.MaxDocument:
+		return &SizeError{kind, t.image.String(), int64(len(document))}
+	case len(document)+maxHead > most:
+		s = statement.Elsewhere(kind, document, about)
+		t.documents = append(t.documents, push.Artifact{Type: statement.MediaType(kind), Content: document})
+	}
+	raw, err := s.Write(about)
+	if err != nil {
+		return err
+	}
+	t.statements = append(t.statements, written{kind, raw})
+	return nil
+}
+
+// SizeError is a document that is too large to be read when it is verified. signing A45.
 type SizeError struct {
 	Type  string
 	Image string
@@ -168,7 +189,7 @@ type SizeError struct {
 }
 
 func (e *SizeError) Error() string {
-	return fmt.Sprintf("the statement %s about %s has %.1f MB; its bundle would have more than the %d MiB that are read when it is verified", e.Type, e.Image, float64(e.Size)/1e6, signing.MaxBundle>>20)
+	return fmt.Sprintf("the statement %s about %s has %.1f MB, more than the %d MiB that are read when it is verified", e.Type, e.Image, float64(e.Size)/1e6, signing.MaxDocument>>20)
 }
 
 // Hint says what to do.
@@ -176,11 +197,13 @@ func (e *SizeError) Hint() string {
 	return "nothing was sent; fewer packages make it smaller: divide the image, or let slim drop what nobody needs"
 }
 
-// maxMaterial is more than a bundle holds beside its statement: certificate, log entry, times.
-const maxMaterial = 256 << 10
-
 // sign signs and attaches what is not there yet, the signature after the attestations.
 func (p *Publisher) sign(ctx context.Context, signer *signing.Signer, t target, out *Published) error {
+	if len(t.documents) > 0 { // before what names them
+		if _, err := p.Push.Attach(ctx, t.image, t.descriptor, t.documents...); err != nil {
+			return err
+		}
+	}
 	there, err := p.signed(ctx, signer, t, signing.BundlesOnly)
 	if err != nil {
 		return fmt.Errorf("looking for what is signed of %s: %w", t.image, err)
@@ -209,7 +232,7 @@ func (p *Publisher) sign(ctx context.Context, signer *signing.Signer, t target, 
 				return err
 			}
 			bundles = append(bundles, push.Artifact{Type: signing.BundleType, Content: s.Bundle, Annotations: map[string]string{
-				"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": w.kind}})
+				"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": s.Type}})
 			out.Signed = append(out.Signed, w.kind)
 		}
 		if _, err := p.Push.Attach(ctx, t.image, t.descriptor, bundles...); err != nil {

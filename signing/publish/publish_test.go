@@ -1,9 +1,14 @@
 package publish
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -413,9 +418,9 @@ func TestPublishSendsNothingWhenAStatementCannotBeMade(t *testing.T) {
 		t.Errorf("%v after %d requests", err, p.asked)
 	}
 	o.Statements = func(*push.Document) ([]statement.Statement, error) { // A45: what nobody would read
-		return []statement.Statement{statement.SPDX([]byte(`{"spdxVersion":"` + strings.Repeat("x", 12<<20) + `"}`))}, nil
+		return []statement.Statement{statement.SPDX([]byte(`{"spdxVersion":"` + strings.Repeat("x", signing.MaxDocument) + `"}`))}, nil
 	}
-	if _, err := publisher(t).Publish(background, o); err == nil || !strings.Contains(err.Error(), "12.6 MB") || p.asked != 0 {
+	if _, err := publisher(t).Publish(background, o); err == nil || !strings.Contains(err.Error(), "134.2 MB, more than the 128 MiB") || p.asked != 0 {
 		t.Errorf("%v after %d requests", err, p.asked)
 	}
 	o.Signer = nil
@@ -439,6 +444,115 @@ func TestALargeStatementIsPublished(t *testing.T) {
 	}
 	if out, err := publisher(t).Publish(background, o); err != nil || len(out.Tags) != 2 {
 		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+// many is an SBOM of as many packages as a large image never has: 44 MB.
+func many(name string) []byte {
+	var b strings.Builder
+	b.WriteString(`{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","name":"` + name + `","packages":[`)
+	for i := range 100_000 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"SPDXID":"SPDXRef-Package-%d","name":"package-%d","versionInfo":"1.%d","supplier":"Organization: Acme","downloadLocation":"NOASSERTION","filesAnalyzed":false,"licenseConcluded":"NOASSERTION","licenseDeclared":"Apache-2.0","copyrightText":"NOASSERTION",`+
+			`"externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:pypi/package-%d@1.%d"}],"comment":"%032x%032x"}`, i, i, i, i, i, i, i)
+	}
+	b.WriteString("]}")
+	return []byte(b.String())
+}
+
+// A45: an SBOM of 100,000 packages lies beside the statement that names it by its digest. What was
+// signed is small, and cosign verifies it; whoever asks for the SBOM gets the document, in the
+// registry and in every copy, and no other one.
+func TestADocumentThatLiesBesideItsStatement(t *testing.T) {
+	for _, k := range signtest.Kinds() {
+		t.Run(k.String(), func(t *testing.T) {
+			p := newPlace(t, k)
+			var mu sync.Mutex
+			var instead func(w http.ResponseWriter, r *http.Request) bool
+			o := order(t, p, false)
+			text := many(o.Image.Digest.Hex)
+			if len(text) < 40_000_000 {
+				t.Fatalf("%d bytes", len(text))
+			}
+			document := "sha256:" + fmt.Sprintf("%x", sha256.Sum256(text))
+			o.Statements = func(*push.Document) ([]statement.Statement, error) {
+				return []statement.Statement{statement.SPDX(text), statement.Tests(statement.File{Name: "recipe.hcl", SHA256: strings.Repeat("11", 32)}, []string{"imports"}, nil)}, nil
+			}
+			out, err := publisher(t).Publish(background, o)
+			if err != nil || len(out.Tags) != 2 || !slices.Contains(out.Signed, statement.TypeSPDX) {
+				t.Fatalf("%+v, %v", out, err)
+			}
+			if out, err = publisher(t).Publish(background, o); err != nil || len(out.Signed) != 0 {
+				t.Errorf("again: %+v, %v", out, err)
+			}
+			client := push.New(transport(t))
+			copied, err := name.NewRepository(p.host + "/mirror/image")
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, err := client.Collect(background, client.At(p.repo), o.Image)
+			if err == nil {
+				_, err = client.Copy(background, client.At(p.repo), all, copied, "", nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			host := signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // the copy, by a road that may lie
+				mu.Lock()
+				f := instead
+				mu.Unlock()
+				if f == nil || !strings.HasSuffix(r.URL.Path, "/blobs/"+document) || !f(w, r) {
+					httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: p.host}).ServeHTTP(w, r)
+				}
+			}))
+			repo, err := name.NewRepository(host + "/mirror/image")
+			if err != nil {
+				t.Fatal(err)
+			}
+			policy := p.policy
+			policy.Repositories = []string{p.repo.Name()}
+			read := func() (*signing.Verified, error) {
+				src, err := evidence.OpenRegistry(background, transport(t), repo)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return signing.Verify(background, src, signing.Image{Repository: repo.Name(), Digest: o.Image.Digest}, policy)
+			}
+			v, err := read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(v.Statements(), func(s signing.Statement) bool { return s.Type == statement.TypeSPDX })
+			if s := v.Statements()[i]; !bytes.Equal(s.Document(), text) || len(s.Payload) > 2000 || s.Elsewhere != document || !bytes.Contains(s.Payload, []byte(`"predicateType":"`+statement.TypeReference)) {
+				t.Errorf("%d bytes, payload %s", len(s.Document()), s.Payload)
+			}
+			other := bytes.Replace(text, []byte(`"package-7"`), []byte(`"package-8"`), 1)
+			for what, row := range map[string]struct {
+				answer func(w http.ResponseWriter, r *http.Request) bool
+				check  string // "": the registry is at fault
+			}{
+				"it is gone":    {func(w http.ResponseWriter, r *http.Request) bool { http.NotFound(w, r); return true }, signing.CheckDocument},
+				"another one":   {func(w http.ResponseWriter, _ *http.Request) bool { _, _ = w.Write(other); return true }, signing.CheckDocument},
+				"a longer one":  {func(w http.ResponseWriter, _ *http.Request) bool { _, _ = w.Write(append(text, ' ')); return true }, signing.CheckDocument},
+				"a shorter one": {func(w http.ResponseWriter, _ *http.Request) bool { _, _ = w.Write(text[:1000]); return true }, signing.CheckDocument},
+				"an error": {func(w http.ResponseWriter, _ *http.Request) bool {
+					w.WriteHeader(http.StatusInternalServerError)
+					return true
+				}, ""},
+			} {
+				mu.Lock()
+				instead = row.answer
+				mu.Unlock()
+				_, err := read()
+				var not *signing.NotVerifiedError
+				var part *signing.IncompleteError
+				if row.check == "" && !errors.As(err, &part) || row.check != "" && (!errors.As(err, &not) || not.ID() != row.check) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package statement
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -20,6 +21,7 @@ const (
 	TypeTests      = "https://in-toto.io/attestation/test-result/v0.1"
 	TypeFacts      = "https://github.com/forge-build/forge/facts/v1"
 	TypeBase       = "https://github.com/forge-build/forge/base/v1"
+	TypeReference  = "https://in-toto.io/attestation/reference/v0.1"
 )
 
 // Image is what a statement is about.
@@ -47,12 +49,9 @@ func (s Statement) Write(about Image) ([]byte, error) {
 	if m == nil || about.Repository == "" || strings.ContainsAny(about.Repository, "@ \n") {
 		return nil, fmt.Errorf("internal error: a statement about %q@%q", about.Repository, about.Digest)
 	}
-	predicate, err := json.Marshal(s.Predicate)
+	predicate, err := s.Document()
 	if err != nil {
-		return nil, fmt.Errorf("writing statement %s: %w", s.Type, err)
-	}
-	if !bytes.HasPrefix(predicate, []byte("{")) {
-		return nil, fmt.Errorf("writing statement %s: its predicate is no object", s.Type)
+		return nil, err
 	}
 	return json.Marshal(struct {
 		Type          string          `json:"_type"`
@@ -60,6 +59,50 @@ func (s Statement) Write(about Image) ([]byte, error) {
 		PredicateType string          `json:"predicateType"`
 		Predicate     json.RawMessage `json:"predicate"`
 	}{"https://in-toto.io/Statement/v1", []subject{{about.Repository, map[string]string{"sha256": m[1]}}}, s.Type, predicate})
+}
+
+// Document is what the statement says, as JSON.
+func (s Statement) Document() ([]byte, error) {
+	raw, err := json.Marshal(s.Predicate)
+	if err != nil {
+		return nil, fmt.Errorf("writing statement %s: %w", s.Type, err)
+	}
+	if !bytes.HasPrefix(raw, []byte("{")) {
+		return nil, fmt.Errorf("writing statement %s: its predicate is no object", s.Type)
+	}
+	return raw, nil
+}
+
+// descriptor names a document. Source: in-toto attestation framework, ResourceDescriptor.
+type descriptor struct {
+	Digest      map[string]string `json:"digest"`
+	MediaType   string            `json:"mediaType"`
+	Location    string            `json:"downloadLocation"`
+	Annotations map[string]any    `json:"annotations"`
+}
+
+// Elsewhere is a statement that names a document by its digest, instead of holding it. The document
+// lies in the image's repository as a blob; which predicate type it would have is an annotation.
+// Source: in-toto attestation framework, predicates, Reference v0.1.
+func Elsewhere(kind string, document []byte, about Image) Statement {
+	hex := fmt.Sprintf("%x", sha256.Sum256(document))
+	registry, path, _ := strings.Cut(about.Repository, "/")
+	return Statement{TypeReference, map[string]any{
+		"attester": map[string]string{"id": Home},
+		"references": []descriptor{{map[string]string{"sha256": hex}, MediaType(kind), "https://" + registry + "/v2/" + path + "/blobs/sha256:" + hex,
+			map[string]any{"predicateType": kind, "size": len(document)}}},
+	}}
+}
+
+// MediaType is that of a document of a predicate type, in a file of its own.
+func MediaType(kind string) string {
+	switch kind {
+	case TypeSPDX:
+		return "application/spdx+json"
+	case TypeCycloneDX:
+		return "application/vnd.cyclonedx+json"
+	}
+	return "application/json"
 }
 
 // Signature is the statement of a plain signature.

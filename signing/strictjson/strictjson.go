@@ -27,9 +27,9 @@ func Check(raw []byte) error {
 	if err := nesting(raw); err != nil {
 		return err
 	}
-	var whole json.RawMessage
-	if err := json.Unmarshal(raw, &whole); err != nil {
-		return located(raw, err)
+	if !json.Valid(raw) { // which makes no copy, and gives no place
+		var whole json.RawMessage
+		return located(raw, json.Unmarshal(raw, &whole))
 	}
 	return keys(raw)
 }
