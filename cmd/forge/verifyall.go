@@ -192,6 +192,15 @@ func (v *verifier) outcome(ctx context.Context, o verifyOptions, im manifests.Im
 	return out
 }
 
+// listError says how many of a list are not verified.
+type listError struct {
+	text string
+	not  *signing.NotVerifiedError
+}
+
+func (e listError) Error() string { return e.text }
+func (e listError) Unwrap() error { return e.not }
+
 // printOutcomes prints the images that hold, and says of each other what it lacks.
 func printOutcomes(t *terminal, outcomes []outcome) error {
 	failed, unread := 0, 0
@@ -224,7 +233,11 @@ func printOutcomes(t *terminal, outcomes []outcome) error {
 	}
 	switch {
 	case failed > 0:
-		return &signing.NotVerifiedError{Image: fmt.Sprintf("%d of %d images", failed+unread, len(outcomes)), Checks: nil}
+		text := fmt.Sprintf("%d of %d images are not verified", failed, len(outcomes))
+		if unread > 0 {
+			text += fmt.Sprintf(", %d could not be read", unread)
+		}
+		return listError{text, &signing.NotVerifiedError{Image: fmt.Sprintf("%d of %d images", failed, len(outcomes))}}
 	case unread > 0:
 		return fmt.Errorf("%d of %d images could not be read", unread, len(outcomes))
 	}
