@@ -142,6 +142,9 @@ func (d *Diagnostics) excerpt(x *hcl.Diagnostic) (*hcl.Diagnostic, map[string]*h
 	if i := bytes.IndexByte(src[r.Start.Byte:], '\n'); i >= 0 {
 		to = r.Start.Byte + i
 	}
+	if to > r.Start.Byte && src[to-1] == '\r' { // of a Windows line end
+		to--
+	}
 	end := min(max(r.End.Byte, r.Start.Byte), to)
 	if to-from > maxLine {
 		from = max(from, r.Start.Byte-maxLine/4)

@@ -46,3 +46,15 @@ func TestTheBlockAroundAMistakeIsItsOwn(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestLinesOfWindowsAreShownWithoutTheirReturn(t *testing.T) {
+	_, err := parse("x.hcl", []byte("image \"a\" {\r\n  env = {\r\n    A = \"x\\n\"\r\n  }\r\n  ports = [0]\r\n}\r\n"), Options{})
+	var d *Diagnostics
+	if !errors.As(err, &d) {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := d.Text(&b, 80, false); err != nil || strings.ContainsAny(b.String(), "\r\ufffd") || !strings.Contains(b.String(), "env = {\n") {
+		t.Errorf("%v %q", err, b.String())
+	}
+}

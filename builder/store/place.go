@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -23,7 +24,7 @@ func (s *Store) Link(sum, dst string) error { return s.place(sum, dst, os.Link, 
 
 // place tries each way to make a file beside dst, and renames the first that works.
 func (s *Store) place(sum, dst string, ways ...func(from, to string) error) error {
-	_, ok, err := s.Stat(sum)
+	size, ok, err := s.Stat(sum)
 	if err == nil && !ok {
 		err = os.ErrNotExist
 	}
@@ -33,11 +34,9 @@ func (s *Store) place(sum, dst string, ways ...func(from, to string) error) erro
 	tmp := filepath.Join(filepath.Dir(dst), "."+filepath.Base(dst)+"."+strconv.FormatInt(time.Now().UnixNano(), 36)+strconv.Itoa(os.Getpid()))
 	// Renaming one hard link over another of the same file does nothing at all.
 	defer os.Remove(tmp)
-	var all error
 	for _, way := range ways {
-		if err := way(s.Path(sum), tmp); err != nil {
+		if err = way(s.Path(sum), tmp); err != nil {
 			_ = os.Remove(tmp) // the next way starts from nothing
-			all = errors.Join(all, err)
 			continue
 		}
 		if err := os.Rename(tmp, dst); err != nil {
@@ -45,7 +44,11 @@ func (s *Store) place(sum, dst string, ways ...func(from, to string) error) erro
 		}
 		return nil
 	}
-	return fmt.Errorf("placing blob %q at %q: %w", sum, dst, all)
+	// The last way is the copy, which works on every file system: its error is the reason.
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("placing blob %q: the disk under %q is full, and cannot share the blob's %s with the store, which lies on another: %w", sum, filepath.Dir(dst), bytesText(size), err)
+	}
+	return fmt.Errorf("placing blob %q at %q: %w", sum, dst, err)
 }
 
 // copyTo copies a blob, and trusts the bytes that it read, not the record.

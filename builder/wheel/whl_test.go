@@ -150,6 +150,7 @@ func TestIdentity(t *testing.T) {
 		{"no Root-Is-Purelib", "WHL-02", wheel("Root-Is-Purelib: true\n", "")},
 		{"no tag", "WHL-02", wheel("Tag: py3-none-any\n", "")},
 		{"malformed tag", "WHL-02", wheel("py3-none-any", "py3-none")},
+		{"tag with a letter that none has", "WHL-02", wheel("Tag: py3-none-any", "Tag: py3-none-any\nTag: py3-n/ne-any")},
 		{"WHEEL not UTF-8", "WHL-02", wheel("test", "\xff")},
 	}
 	for _, tt := range tests {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -161,9 +162,26 @@ func compareLocks(o diffOptions, a, b string) (*difference, error) {
 	return &difference{Changes: lock.Diff(x, y), Shared: &s}, nil
 }
 
-// isLock tells whether a name is a recipe's or a lock's.
+// locks is how a lock begins.
+var locks = regexp.MustCompile(`^\{\s*"format":\s*[0-9]+,\s*"layers":`)
+
+// isLock tells whether a name is a recipe's or a lock's; a lock may have been copied under
+// another name.
 func isLock(name string) bool {
-	return strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".lock.json")
+	if strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".lock.json") {
+		return true
+	}
+	if !isFile(name) {
+		return false
+	}
+	f, err := openRegular(name)
+	if err != nil {
+		return false // whoever reads it says why
+	}
+	defer f.Close()
+	head := make([]byte, 256)
+	n, _ := io.ReadFull(f, head)
+	return locks.Match(head[:n])
 }
 
 func isReport(path string) bool { return strings.HasSuffix(path, ".report.json") }

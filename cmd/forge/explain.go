@@ -174,7 +174,7 @@ func explain(li *lock.Image, name string) []reason {
 
 func explainWheel(li *lock.Image, w lock.Wheel) reason {
 	r := reason{What: "wheel " + w.Name + " " + w.Version, Facts: [][2]string{
-		{"file", w.File}, {"sha256", w.SHA256}, {"size", megabytes(w.Size)}, {"from", cmp.Or(w.Index, cmp.Or(w.Path, "the recipe's wheel block"))}, {"layer", layerOf(li, w.SHA256)},
+		{"file", w.File}, {"sha256", w.SHA256}, {"size", megabytes(w.Size)}, {"from", cmp.Or(w.Index, cmp.Or(w.Path, "the recipe's wheel block"))}, {"layer", layerOf(li, w.SHA256, w.Environment)},
 	}}
 	if w.Environment != "" {
 		r.Facts = append(r.Facts, [2]string{"environment", w.Environment})
@@ -195,7 +195,7 @@ func explainWheel(li *lock.Image, w lock.Wheel) reason {
 
 func explainDeb(li *lock.Image, d lock.Deb) reason {
 	r := reason{What: "package " + d.Name + " " + d.Version, Facts: [][2]string{
-		{"file", d.Path}, {"sha256", d.SHA256}, {"size", megabytes(d.Size)}, {"archive", d.Archive}, {"layer", layerOf(li, d.SHA256)},
+		{"file", d.Path}, {"sha256", d.SHA256}, {"size", megabytes(d.Size)}, {"archive", d.Archive}, {"layer", layerOf(li, d.SHA256, "")},
 	}}
 	if d.Choice != "" {
 		r.Facts = append(r.Facts, [2]string{"choice", d.Choice})
@@ -311,9 +311,9 @@ func chains(name string, asked map[string][]string, top map[string]bool, asker f
 	return out
 }
 
-func layerOf(li *lock.Image, sum string) string {
+func layerOf(li *lock.Image, sum, environment string) string {
 	for _, l := range li.Layers {
-		if slices.Contains(l.Members, sum) {
+		if l.Environment == environment && slices.Contains(l.Members, sum) {
 			return l.Name
 		}
 	}

@@ -77,7 +77,7 @@ func (c *contents) explainFile(ctx context.Context, w *workshop, name string) (*
 			if e.Path == p && e.Type != layer.Dir {
 				return c.entry(e, m), nil
 			}
-			if strings.HasPrefix(e.Path, p+"/") && e.Type == layer.Regular {
+			if (p == "" || strings.HasPrefix(e.Path, p+"/")) && e.Type == layer.Regular {
 				below.add(e, m.Layer.Name)
 			}
 		}
@@ -146,7 +146,7 @@ func (c *contents) ofRecipe(p string) *reason {
 	}
 	for _, env := range envs {
 		if slices.Contains([]string{"pyvenv.cfg", "bin/python", "bin/python3", "bin/python" + c.li.Python.Version}, strings.TrimPrefix(p, env+"/")) {
-			return forge("settings", "makes "+env+" a virtual environment of "+c.li.Python.Interpreter)
+			return forge("settings", "makes /"+env+" a virtual environment of "+c.li.Python.Interpreter)
 		}
 	}
 	return nil
@@ -201,7 +201,10 @@ func readIndex(s *store.Store, sum string) (*layer.Index, error) {
 
 // entry explains a file that is in the image.
 func (c *contents) entry(e *layer.Entry, m convert.Made) *reason {
-	r := &reason{What: fmt.Sprintf("file /%s", e.Path), Facts: [][2]string{{"kind", fmt.Sprintf("%s, mode %04o", e.Type, e.Mode)}, {"size", fmt.Sprintf("%s (%d bytes)", megabytes(e.Size), e.Size)}}}
+	r := &reason{What: fmt.Sprintf("file /%s", e.Path), Facts: [][2]string{{"kind", fmt.Sprintf("%s, mode %04o", e.Type, e.Mode)}}}
+	if e.Type == layer.Regular {
+		r.Facts = append(r.Facts, [2]string{"size", fmt.Sprintf("%s (%d bytes)", megabytes(e.Size), e.Size)})
+	}
 	if e.SHA256 != "" {
 		r.Facts = append(r.Facts, [2]string{"sha256", e.SHA256})
 	}

@@ -381,3 +381,21 @@ func TestAPackageThatIsGoneEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// What is not locked cannot be chosen anew, and a lock under another name is a lock.
+func TestUpgradeAndDiffKnowWhatIsMeant(t *testing.T) {
+	n, _ := lockable(t)
+	n.must("lock", "-q", "--upgrade=whatever", "recipe.hcl") // nothing is locked yet: all is chosen
+	before := n.lock()
+	for name, words := range map[string]string{"alhpa": `called that; did you mean "alpha"?`, "": "called that"} {
+		n.refused(n.run("lock", "-q", "--upgrade="+name, "recipe.hcl"), exitRecipe, words)
+	}
+	newer := distOf("alpha", "2.0")
+	n.host("pypi.test", shelf(map[string]string{"alpha": page("alpha", newer.row())}))
+	n.host("files.test", files(newer))
+	n.must("lock", "-q", "--upgrade=Alpha", "recipe.hcl")
+	n.write("before.json", before)
+	if s := n.must("diff", "before.json", "recipe.hcl"); !strings.Contains(s.out, "wheel alpha: 1.0 ") {
+		t.Error(s.out)
+	}
+}

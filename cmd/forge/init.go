@@ -76,6 +76,7 @@ func runInit(t *terminal, o initOptions) error {
 	}
 	_, err = f.Write(text)
 	if err := errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(o.output) // half a recipe would be in the way of the next try
 		return fmt.Errorf("writing the recipe: %w", err)
 	}
 	review(t, o.output)

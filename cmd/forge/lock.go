@@ -19,6 +19,7 @@ import (
 	"github.com/forge-build/forge/builder/resolve"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/recipes/requirements"
 )
 
 type lockOptions struct {
@@ -97,6 +98,9 @@ func writeLock(ctx context.Context, t *terminal, o lockOptions, path string) (*l
 	if err != nil {
 		return nil, err
 	}
+	if o.upgrade, err = upgradable(o.upgrade, images, before); err != nil {
+		return nil, err
+	}
 	after, served, err := relock(ctx, t, o, file, images, before)
 	if err != nil {
 		return nil, err
@@ -108,6 +112,38 @@ func writeLock(ctx context.Context, t *terminal, o lockOptions, path string) (*l
 		return after, err
 	}
 	return after, export(t, o.export, file.Dir, images[0], after.Images[images[0].Name], served)
+}
+
+// upgradable are the names of --upgrade as the lock has them: distributions may be written in
+// any form of PEP 503. What is not locked cannot be chosen anew.
+func upgradable(names []string, images []*recipes.Image, before *lock.Lock) ([]string, error) {
+	locked := map[string]string{}
+	var known []string
+	for _, im := range images {
+		li := before.Images[im.Name]
+		if li == nil {
+			return names, nil // all of it is chosen now
+		}
+		for _, w := range li.Wheels {
+			locked[w.Name] = w.Name
+			known = append(known, w.Name)
+		}
+		if li.Debian != nil {
+			for _, d := range li.Debian.Packages {
+				locked[d.Name] = d.Name
+				known = append(known, d.Name)
+			}
+		}
+	}
+	var out []string
+	for _, n := range names {
+		as := cmp.Or(locked[n], locked[requirements.Normalize(n)])
+		if as == "" && n != everything {
+			return nil, usageError{fmt.Errorf("--upgrade=%s: nothing that is locked is called that%s", n, nearest(n, known))}
+		}
+		out = append(out, cmp.Or(as, n))
+	}
+	return out, nil
 }
 
 // previous is the lock that is there: an empty one when there is none, its

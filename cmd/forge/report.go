@@ -172,7 +172,7 @@ func lockedPackages(li *lock.Image) []report.Package {
 	var out []report.Package
 	if li.Debian != nil {
 		for _, d := range li.Debian.Packages {
-			out = append(out, report.Package{Name: d.Name, Version: d.Version, Kind: "deb", SHA256: d.SHA256, Layer: layerOf(li, d.SHA256), Requested: d.Requested && asksFor(li, d.Name), RequiredBy: d.RequiredBy})
+			out = append(out, report.Package{Name: d.Name, Version: d.Version, Kind: "deb", SHA256: d.SHA256, Layer: layerOf(li, d.SHA256, ""), Requested: d.Requested && asksFor(li, d.Name), RequiredBy: d.RequiredBy})
 		}
 	}
 	for _, w := range li.Wheels {
