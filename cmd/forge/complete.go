@@ -1,6 +1,9 @@
 package main
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
@@ -9,6 +12,14 @@ import (
 func completeArguments(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		c.ValidArgsFunction = arguments
+		for flag, values := range flagValues {
+			if c.Flags().Lookup(flag) == nil {
+				continue
+			}
+			if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+				panic("internal error: " + err.Error())
+			}
+		}
 		if c.Flags().Lookup("image") != nil {
 			// An error means that a flag has its completion already, which is our own mistake.
 			if err := c.RegisterFlagCompletionFunc("image", images); err != nil {
@@ -16,6 +27,13 @@ func completeArguments(root *cobra.Command) {
 			}
 		}
 	}
+}
+
+// flagValues are what flags take of which there are a few values, or a few beginnings.
+var flagValues = map[string][]string{
+	"builder": {"auto", "embedded", "none", "unix://", "tcp://", "docker-container://", "podman-container://", "kube-pod://"},
+	"load":    {"podman", "docker", "containerd"},
+	"need":    {"sandbox", "driver", "disk", "index"},
 }
 
 // arguments completes a recipe, then for explain a name of its lock.
@@ -30,13 +48,17 @@ func arguments(c *cobra.Command, args []string, _ string) ([]string, cobra.Shell
 		for _, image := range imageNames(l) {
 			names = append(names, knownNames(l.Images[image])...)
 		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	case c.Name() == "diff" || c.Name() == "report":
-		return nil, cobra.ShellCompDirectiveDefault
-	case len(args) == 0 || c.Name() == "fmt":
-		return []string{"hcl"}, cobra.ShellCompDirectiveFilterFileExt
+		slices.Sort(names)
+		return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
+	case strings.Contains(c.Use, " RECIPE"):
+		if len(args) == 0 || c.Name() == "fmt" {
+			return []string{"hcl"}, cobra.ShellCompDirectiveFilterFileExt
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	case c.HasSubCommands() || c.Use == c.Name(): // a filter of files would hide the commands below
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return nil, cobra.ShellCompDirectiveNoFileComp
+	return nil, cobra.ShellCompDirectiveDefault // images are layouts and archives, too
 }
 
 // images completes --image from the recipe on the line, else from its lock.
