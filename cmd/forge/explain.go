@@ -12,6 +12,7 @@ import (
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/recipes/requirements"
 )
 
 func newExplain(t *terminal) *cobra.Command {
@@ -146,7 +147,7 @@ func explain(li *lock.Image, name string) []reason {
 		out = append(out, reason{What: "Python " + li.Python.Version, Facts: [][2]string{{"interpreter", li.Python.Interpreter}, {"version", li.Python.Full}}})
 	}
 	for _, w := range li.Wheels {
-		if w.Name == strings.ToLower(name) || w.File == name || strings.HasPrefix(w.SHA256, name) && len(name) >= 12 {
+		if w.Name == requirements.Normalize(name) || w.File == name || strings.HasPrefix(w.SHA256, name) && len(name) >= 12 {
 			out = append(out, explainWheel(li, w))
 		}
 	}

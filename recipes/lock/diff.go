@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // Change is one value that differs: empty Was means it is new, empty Is that it
@@ -45,8 +46,8 @@ func (im *Image) facts() map[string]string {
 		"python": im.Python.Version + " " + im.Python.Full + " " + im.Python.Interpreter,
 		"CUDA":   im.Derived.CUDA, "minimum driver": im.Derived.Driver, "recommended driver": im.Derived.Recommended,
 		"torch": im.Derived.Torch, "GLIBC": im.Derived.GLIBC,
-		"SM":         fmt.Sprint(im.Derived.SM),
-		"PTX":        fmt.Sprint(im.Derived.PTX),
+		"SM":         im.code(),
+		"PTX":        strings.Join(im.Derived.PTX, " "),
 		"compressed": fmt.Sprint(im.Derived.Compressed), "unpacked": fmt.Sprint(im.Derived.Unpacked), "removed": fmt.Sprint(im.Derived.Removed),
 	}
 	if im.Base != nil {
@@ -55,6 +56,15 @@ func (im *Image) facts() map[string]string {
 		m["base variables"] = fmt.Sprint(im.Base.Env)
 	}
 	return m
+}
+
+// code names the GPUs that the image has code for: unknown, when it has CUDA and no table
+// tells.
+func (im *Image) code() string {
+	if im.Derived.CUDA != "" && len(im.Derived.SM) == 0 {
+		return "unknown"
+	}
+	return strings.Join(im.Derived.SM, " ")
 }
 
 func (im *Image) debs() map[string]string {
