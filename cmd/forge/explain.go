@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
@@ -64,6 +65,9 @@ func runExplain(ctx context.Context, t *terminal, o selection, path, name string
 				return err
 			}
 		}
+		if len(found) == 0 && !inside {
+			found = explainMade(o.vars, path, name, image, li)
+		}
 		for _, r := range found {
 			r.Image = image
 			reasons = append(reasons, r)
@@ -86,6 +90,33 @@ func runExplain(ctx context.Context, t *terminal, o selection, path, name string
 		}
 		for _, b := range r.Because {
 			t.result("  because      %s", b)
+		}
+	}
+	return nil
+}
+
+// explainMade explains a layer that a build makes and no lock has, by its name in the plan.
+func explainMade(vars []string, path, name, image string, li *lock.Image) []reason {
+	if strings.HasSuffix(path, ".json") {
+		return nil
+	}
+	file, err := loadRecipe(path, vars)
+	if err != nil {
+		return nil // what does not fit has no plan; the lock has been asked
+	}
+	images, err := chosen(file, image)
+	if err != nil {
+		return nil
+	}
+	p, err := builder.New(images[0], li)
+	if err != nil {
+		return nil
+	}
+	why := map[string]string{"init": "forge → starts every container, and checks driver and GPU", "settings": "forge → accounts, writable places, virtual environments, what the image knows of itself",
+		"copy": "recipe → " + name, "run": "recipe → " + name}
+	for _, l := range p.Layers {
+		if l.Lock == nil && l.Name == name {
+			return []reason{{What: "layer " + name, Facts: [][2]string{{"kind", l.Kind}, {"size", "known once it was built"}}, Because: []string{why[l.Kind]}}}
 		}
 	}
 	return nil
