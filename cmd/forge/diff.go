@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -209,13 +210,18 @@ func oneLocked(path, image string) (*lock.Image, error) {
 	return nil, usageError{fmt.Errorf("%s does not lock an image %q%s", path, image, nearest(image, names))}
 }
 
-// blobSizes maps the layers' diffIDs to their size in the smallest codec.
+// blobSizes maps the layers' blobs, in the codec that the image has, to their size. A base's
+// layer has one codec, its own.
 func blobSizes(li *lock.Image) map[string]int64 {
 	m := map[string]int64{}
-	for _, l := range li.Layers {
-		for _, b := range l.Blobs {
-			if old, ok := m[l.DiffID]; !ok || b.Size < old {
-				m[l.DiffID] = b.Size
+	all := li.Layers
+	if li.Base != nil {
+		all = slices.Concat(li.Base.Layers, all)
+	}
+	for _, l := range all {
+		for codec, b := range l.Blobs {
+			if codec == li.Inputs["slim.codec"] || len(l.Blobs) == 1 {
+				m[b.Digest] = b.Size
 			}
 		}
 	}
