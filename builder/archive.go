@@ -102,6 +102,11 @@ func OCIArchive(w io.Writer, dir, reference string) error {
 	if err := errors.Join(addBytes(t, "oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`)), addBytes(t, "index.json", index)); err != nil {
 		return err
 	}
+	for _, folder := range []string{"blobs/", "blobs/sha256/"} { // without them skopeo makes them and gives them to root, which an ordinary user cannot
+		if err := t.WriteHeader(&tar.Header{Name: folder, Mode: 0o755, Typeflag: tar.TypeDir, Format: tar.FormatPAX}); err != nil {
+			return err
+		}
+	}
 	written := map[string]bool{}
 	for _, d := range append([]v1.Descriptor{m, l.Manifest.Config}, l.Manifest.Layers...) {
 		if written[d.Digest.Hex] {

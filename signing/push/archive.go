@@ -75,6 +75,11 @@ func Pack(w io.Writer, dir string) error {
 	}
 	sort.Strings(names)
 	t := tar.NewWriter(w)
+	for _, folder := range []string{"blobs/", "blobs/sha256/"} { // without them skopeo makes them and gives them to root, which an ordinary user cannot
+		if err := t.WriteHeader(&tar.Header{Name: folder, Mode: 0o755, Typeflag: tar.TypeDir, Format: tar.FormatPAX}); err != nil {
+			return fmt.Errorf("packing layout %q: %w", dir, err)
+		}
+	}
 	for _, name := range append([]string{"oci-layout", "index.json"}, names...) {
 		if path.Ext(name) == "" && name != "oci-layout" {
 			name = "blobs/sha256/" + name

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -244,6 +246,21 @@ func TestAnArchiveIsALayout(t *testing.T) {
 	}
 	if !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Error("the second archive has other bytes")
+	}
+	// Each folder stands before what is in it: skopeo would make it and give it to root, which an ordinary user cannot.
+	made := map[string]bool{"": true}
+	for r := tar.NewReader(&second); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if folder, _ := path.Split(strings.TrimSuffix(h.Name, "/")); !made[folder] {
+			t.Errorf("%s comes before its folder", h.Name)
+		}
+		made[h.Name] = true
 	}
 	to := t.TempDir()
 	if err := Unpack(&first, to); err != nil {
