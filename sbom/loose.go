@@ -27,9 +27,9 @@ func (inv *Inventory) loose(t *tree) error {
 		if len(inv.owners[p]) > 0 || evidence[p] {
 			continue
 		}
-		one, err := t.sums(n)
+		one, err := t.sums(p, n)
 		if err != nil {
-			return fmt.Errorf("listing the image: reading %+q of layer %s: %w", cut(p), t.im.Layers[n.layer].DiffID, err)
+			return err
 		}
 		inv.Unowned = append(inv.Unowned, Unowned{Path: plain(p), Layer: t.im.Layers[n.layer].DiffID, Size: n.from.Size, SHA256: n.from.SHA256,
 			ELF: n.from.ELF != nil, Archive: isArchive(p), raw: p, sha1: one})
@@ -37,8 +37,13 @@ func (inv *Inventory) loose(t *tree) error {
 	return nil
 }
 
-// sums returns the SHA-1 of a regular file, and finds its SHA-256 if nobody has.
-func (t *tree) sums(n *node) (string, error) {
+// sums returns the SHA-1 of the regular file at p, and finds its SHA-256 if nobody has.
+func (t *tree) sums(p string, n *node) (_ string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("listing the image: reading %+q of layer %s: %w", cut(p), t.im.Layers[n.layer].DiffID, err)
+		}
+	}()
 	in, err := t.im.Layers[n.layer].Open(n.n)
 	if err != nil {
 		return "", err

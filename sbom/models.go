@@ -1,7 +1,6 @@
 package sbom
 
 import (
-	"fmt"
 	"path"
 
 	"github.com/anchore/syft/syft/artifact"
@@ -57,8 +56,8 @@ func (inv *Inventory) modelSums(t *tree) error {
 		for _, l := range x.Locations {
 			if n := t.nodes[l.Path]; n != nil && n.from != nil && isModel(l.Path) {
 				if n.from.SHA256 == "" {
-					if _, err := t.sums(n); err != nil {
-						return fmt.Errorf("listing the image: reading %+q of layer %s: %w", cut(l.Path), t.im.Layers[n.layer].DiffID, err)
+					if _, err := t.sums(l.Path, n); err != nil {
+						return err
 					}
 				}
 				x.Hashes = []string{"sha256:" + n.from.SHA256}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/recipes/lock"
-	"github.com/forge-build/forge/sbom"
 	"github.com/forge-build/forge/sbom/report"
 )
 
@@ -25,7 +24,7 @@ func finishedReport(ctx context.Context, dir string, layout *builder.Layout) (*r
 		return nil, err
 	}
 	defer v.Close()
-	inv, err := sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Facts: s})
+	inv, err := v.list(ctx, s, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,11 @@ func (v *imageView) Close() {
 	}
 }
 
+// list lists what is in the image; plan is what its maker meant, or nil.
+func (v *imageView) list(ctx context.Context, s *store.Store, plan *sbom.Plan) (*sbom.Inventory, error) {
+	return sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Plan: plan, Facts: s})
+}
+
 // viewLayout views the image of a layout. A layer that this store has made is read through
 // its index, from the store's own bytes; any other is read once from end to end. Only with sums
 // has each file of such a layer its own.
@@ -158,7 +163,7 @@ func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder
 		return nil, err
 	}
 	defer v.Close()
-	inv, err := sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Plan: expected, Facts: w.store})
+	inv, err := v.list(ctx, w.store, expected)
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,9 @@ type exportOptions struct {
 	legacy bool
 }
 
+// policyReaders are whom a policy is exported for.
+const policyReaders = "policy-controller, kyverno, policy.json or registries.d"
+
 func newPolicyExport(t *terminal) *cobra.Command {
 	var o exportOptions
 	c := &cobra.Command{
@@ -71,7 +74,7 @@ where comments can be, in the document; forge verify checks all of it.`,
 		Args: exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error { return runPolicyExport(t, o, args[0]) },
 	}
-	c.Flags().StringVar(&o.to, "to", "", "the `READER`: policy-controller, kyverno, policy.json or registries.d")
+	c.Flags().StringVar(&o.to, "to", "", "the `READER`: "+policyReaders)
 	c.Flags().BoolVar(&o.legacy, "legacy", false, "the images carry cosign's older signatures, and no bundle")
 	return c
 }
@@ -82,10 +85,10 @@ func runPolicyExport(t *terminal, o exportOptions, path string) error {
 		"policy.json": admission.ContainersPolicy, "registries.d": admission.ContainersRegistries,
 	}[o.to]
 	if o.to == "" {
-		return usageError{errors.New("--to is missing: policy-controller, kyverno, policy.json or registries.d")}
+		return usageError{errors.New("--to is missing: " + policyReaders)}
 	}
 	if write == nil {
-		return usageError{fmt.Errorf("--to %q: it must be policy-controller, kyverno, policy.json or registries.d", o.to)}
+		return usageError{fmt.Errorf("--to %q: it must be %s", o.to, policyReaders)}
 	}
 	p, err := recipes.LoadTrust(path)
 	if err != nil {

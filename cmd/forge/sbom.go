@@ -220,5 +220,5 @@ func listHashed(ctx context.Context, image, called string, sums bool) (*sbom.Inv
 	if called != "" && v.Labels["org.opencontainers.image.title"] == "" {
 		v.Name = called
 	}
-	return sbom.Catalog(ctx, &v.Image, sbom.Options{Tool: sbom.Tool{Name: "forge", Version: version}, Facts: s})
+	return v.list(ctx, s, nil)
 }

@@ -188,6 +188,23 @@ func load(t *testing.T, path string) *trust.Policy {
 
 var writers = map[string]func(*trust.Policy, Options) (*Document, error){"policy-controller": ClusterImagePolicies, "kyverno": ImageValidatingPolicies}
 
+// isGolden compares a document with the file that -update writes.
+func isGolden(t *testing.T, golden string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s: %s", golden, diff)
+	}
+}
+
 func TestExportsAreWhatTheControllersRead(t *testing.T) {
 	if *update {
 		writeSchemas(t)
@@ -201,18 +218,7 @@ func TestExportsAreWhatTheControllersRead(t *testing.T) {
 			}
 			valid(t, d.YAML)
 			golden := "testdata/" + name + "." + controller + ".yaml"
-			if *update {
-				if err := os.WriteFile(golden, d.YAML, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(d.YAML)); diff != "" {
-				t.Errorf("%s: %s", golden, diff)
-			}
+			isGolden(t, golden, d.YAML)
 			for _, u := range d.Unsaid {
 				if !strings.Contains(string(d.YAML), "# - "+ascii(u)) {
 					t.Errorf("%s: %q is not said in the document", golden, u)

@@ -2,11 +2,8 @@ package admission
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/forge-build/forge/recipes/trust"
 )
@@ -20,19 +17,7 @@ func TestWhatPodmanReads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden := "testdata/" + name + file
-			if *update {
-				if err := os.WriteFile(golden, d.YAML, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(d.YAML)); diff != "" {
-				t.Errorf("%s: %s", golden, diff)
-			}
+			isGolden(t, "testdata/"+name+file, d.YAML)
 		}
 	}
 }
