@@ -7,6 +7,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -188,7 +189,7 @@ func inPart(err error, id string) error {
 }
 
 // compareTags compares the WHEEL file with the file name. Every tag of WHEEL must be in
-// the name and the reverse.
+// the name and the reverse, but for what renaming leaves; see unnamed.
 func (w *Wheel) compareTags(wf wheelFile) error {
 	if wf.build != w.Build {
 		return refuse("WHL-02", "WHEEL", -1, "WHEEL has build %s, the file name %s", q(wf.build), q(w.Build))
@@ -199,8 +200,9 @@ func (w *Wheel) compareTags(wf wheelFile) error {
 	}
 	named := map[Tag]bool{}
 	for _, t := range w.Tags {
-		named[t] = true
-		if !inside[t] {
+		before := unnamed(t)
+		named[t], named[before] = true, true
+		if !inside[t] && !inside[before] {
 			return refuse("WHL-02", "WHEEL", -1, "tag %s of the file name is not in WHEEL", q(t.String()))
 		}
 	}
@@ -210,6 +212,20 @@ func (w *Wheel) compareTags(wf wheelFile) error {
 		}
 	}
 	return nil
+}
+
+// portable is a platform tag that an index takes. Source: PEP 600, PEP 656.
+var portable = regexp.MustCompile(`^(?:manylinux(?:1|2010|2014|_[0-9]+_[0-9]+)|musllinux_[0-9]+_[0-9]+)_([a-z0-9_]+)$`)
+
+// unnamed is the tag with which a wheel was built that has been renamed for an index: build
+// backends write linux_x86_64, which none takes. auditwheel then writes WHEEL anew;
+// torchvision, torchaudio, vLLM, Ray and CuPy only rename the file. What the code needs is read
+// from the code in any case.
+func unnamed(t Tag) Tag {
+	if m := portable.FindStringSubmatch(t.Platform); m != nil {
+		t.Platform = "linux_" + m[1]
+	}
+	return t
 }
 
 // readRecord reads RECORD and pairs its rows with the files.

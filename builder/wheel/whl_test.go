@@ -139,6 +139,11 @@ func TestIdentity(t *testing.T) {
 		{"two dist-info folders by normalisation", "WHL-02", parts{files: []text{{"demo-1.0.0.dist-info/METADATA", "x"}}}},
 		{"two dist-info folders by case", "ZIP-03", parts{files: []text{{"Demo-1.0.dist-info/METADATA", "x"}}}},
 		{"tag of WHEEL", "WHL-02", wheel("py3-none-any", "py2-none-any")},
+		{"renamed for another interpreter", "WHL-02", parts{file: "demo-1.0-py2-none-manylinux_2_28_x86_64.whl", wheel: strings.Replace(demoWheel, "py3-none-any", "py3-none-linux_x86_64", 1)}},
+		{"renamed for another machine", "WHL-02", parts{file: "demo-1.0-py3-none-manylinux_2_28_x86_64.whl", wheel: strings.Replace(demoWheel, "py3-none-any", "py3-none-linux_aarch64", 1)}},
+		{"renamed for half a machine", "WHL-02", parts{file: "demo-1.0-py3-none-manylinux_2_28_x86_64.whl", wheel: strings.Replace(demoWheel, "py3-none-any", "py3-none-linux_64", 1)}},
+		{"renamed for another system", "WHL-02", parts{file: "demo-1.0-py3-none-macosx_11_0_x86_64.whl", wheel: strings.Replace(demoWheel, "py3-none-any", "py3-none-linux_x86_64", 1)}},
+		{"renamed from all machines", "WHL-02", parts{file: "demo-1.0-py3-none-manylinux_2_28_x86_64.whl"}},
 		{"one tag more in WHEEL", "WHL-02", parts{wheel: demoWheel[:len(demoWheel)-1] + "Tag: py2-none-any\n"}},
 		{"one tag more in the file name", "WHL-02", parts{file: "demo-1.0-py2.py3-none-any.whl"}},
 		{"build tag in the file name only", "WHL-02", parts{file: "demo-1.0-1-py3-none-any.whl"}},
@@ -165,6 +170,16 @@ func TestIdentity(t *testing.T) {
 	a.central = append(a.central[:i], a.central[i+1:]...)
 	_, err := openBytes(a.bytes(), demoFile)
 	wantID(t, err, "WHL-02")
+}
+
+// Projects rename what a build backend calls linux_x86_64, which no index takes.
+func TestWheelsThatWereRenamedForAnIndex(t *testing.T) {
+	for _, platform := range []string{"manylinux_2_28_x86_64", "manylinux1_x86_64", "manylinux2014_x86_64", "manylinux_2_17_x86_64.manylinux2014_x86_64", "musllinux_1_2_x86_64", "linux_x86_64"} {
+		p := parts{file: "demo-1.0-py3-none-" + platform + ".whl", wheel: strings.Replace(demoWheel, "py3-none-any", "py3-none-linux_x86_64", 1)}
+		if _, err := p.open(); err != nil {
+			t.Errorf("%s: %v", platform, err)
+		}
+	}
 }
 
 func TestSchemes(t *testing.T) {
