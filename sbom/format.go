@@ -49,18 +49,24 @@ func Load(r io.Reader) (*Inventory, error) {
 	if s == nil || id == "" {
 		return nil, fmt.Errorf("reading the inventory: it is neither SPDX nor CycloneDX nor Syft's JSON")
 	}
-	return Decoded(s), nil
+	return Decoded(s, bytes.NewReader(raw))
 }
 
-// Decoded is the inventory in a document that somebody has decoded.
-func Decoded(s *syftsbom.SBOM) *Inventory {
+// Decoded is the inventory in a document that somebody has checked and decoded; what Syft does
+// not decode is read again.
+func Decoded(s *syftsbom.SBOM, again io.Reader) (*Inventory, error) {
 	inv := &Inventory{bom: s, Subject: Subject{Name: plain(s.Source.Name), Digest: s.Source.Version}}
 	if m, ok := s.Source.Metadata.(source.ImageMetadata); ok {
-		inv.Subject.Digest, inv.Subject.Platform = m.ManifestDigest, m.OS+"/"+m.Architecture
+		inv.Subject.Digest = m.ManifestDigest
+		if m.OS != "" && m.Architecture != "" { // SPDX and CycloneDX do not say
+			inv.Subject.Platform = m.OS + "/" + m.Architecture
+		}
 		for _, l := range m.Layers {
 			inv.Subject.Layers = append(inv.Subject.Layers, Place{DiffID: l.Digest, Size: l.Size})
 		}
 	}
+	inv.owners = ownersOf(s)
 	inv.fill(func(string) int64 { return 0 })
-	return inv
+	inv.bundle()
+	return inv, inv.readBack(again)
 }

@@ -201,29 +201,21 @@ func (l *licensing) add(out []pkg.License, how license.Type, at file.Location, l
 	return out
 }
 
-// expressions are a package's licences of a kind.
+// expressions are a package's licences of a kind, which all hold.
 func expressions(p pkg.Package, how license.Type) []licence.Licence {
 	var out []licence.Licence
 	for _, x := range p.Licenses.ToSlice() {
 		if x.Type == how && x.SPDXExpression != "" {
-			out = append(out, licence.Licence{Expression: x.SPDXExpression})
+			out = append(out, licence.Parts(x.SPDXExpression)...)
 		}
 	}
 	slices.SortFunc(out, func(a, b licence.Licence) int { return strings.Compare(a.Expression, b.Expression) })
 	return out
 }
 
-// stated are the licences that a package is listed with: what it declares, or what its texts
-// are where its words do not tell.
+// stated are the licences that a package is listed with.
 func stated(p pkg.Package) []string {
-	declared, concluded := expressions(p, license.Declared), expressions(p, license.Concluded)
-	if len(concluded) > 0 && !slices.ContainsFunc(declared, func(l licence.Licence) bool { return !strings.Contains(l.Expression, "LicenseRef-") }) {
-		declared = concluded
-	}
-	var out []string
-	for _, l := range declared {
-		out = append(out, l.Expression)
-	}
+	out := preferred(expressions(p, license.Declared), expressions(p, license.Concluded))
 	if len(out) > 0 {
 		return out
 	}
@@ -233,4 +225,18 @@ func stated(p pkg.Package) []string {
 		}
 	}
 	return out
+}
+
+// preferred are what a package declares, or what its texts are where its words do not tell.
+func preferred(declared, concluded []licence.Licence) []string {
+	told := func(l licence.Licence) bool { return !strings.Contains(l.Expression, "LicenseRef-") }
+	if len(concluded) > 0 && !slices.ContainsFunc(declared, told) {
+		declared = concluded
+	}
+	var out []string
+	for _, l := range declared {
+		out = append(out, l.Expression)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

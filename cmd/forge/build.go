@@ -14,6 +14,7 @@ import (
 	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/sbom"
 )
 
 type buildOptions struct {
@@ -26,6 +27,7 @@ type buildOptions struct {
 	noTest   bool
 	noExec   bool
 	noScan   bool
+	syftJSON bool
 	check    bool
 	summary  string
 	database databaseOptions
@@ -84,10 +86,19 @@ else: not on the machine, the builder, the time or the user.`,
 	f.BoolVar(&o.check, "check", false, "build twice more from nothing, and explain the first difference (exit 2)")
 	addSummary(c, &o.summary)
 	f.BoolVar(&publishes, "publish", false, "publish what was built, as forge publish does; then the lines are repository@sha256:…")
+	f.BoolVar(&o.syftJSON, "syft-json", false, "write IMAGE.syft.json, Syft's own list, besides the two SBOMs")
 	f.BoolVar(&o.noScan, "no-scan", false, "do not look for vulnerabilities")
 	o.database.flags(c)
 	f.BoolVar(&o.noExec, "no-exec", false, "execute nothing: refuse a recipe that needs it, and name its words")
 	return c
+}
+
+// formats are those in which what is in the image is written beside it.
+func (o buildOptions) formats() []sbom.Format {
+	if o.syftJSON {
+		return sbom.Formats
+	}
+	return []sbom.Format{sbom.SPDX, sbom.CycloneDX}
 }
 
 // runBuild reads the recipe and its lock, makes one image after another, and publishes them,
@@ -202,7 +213,7 @@ func (a *assembly) finish(ctx context.Context, b built) error {
 	}
 	a.t.progress("%s: listing what is in it", im.Name)
 	var err error
-	if b.inventory, err = a.inventory(ctx, b.plan, b.result, at); err != nil {
+	if b.inventory, err = a.inventory(ctx, b.plan, b.result, at, a.o.formats()); err != nil {
 		return err
 	}
 	var failed error

@@ -136,7 +136,7 @@ func runCopy(ctx context.Context, t *terminal, source, destination string) error
 	if doc.Sent, err = bring(ctx, c, place, all, to); err != nil {
 		return fmt.Errorf("copying %s: %w", doc.Source, err)
 	}
-	t.say("copied %d images and %d statements about them; all have arrived", doc.Images, doc.Statements)
+	t.say("all has arrived: images and indexes: %d, statements about them: %d", doc.Images, doc.Statements)
 	if t.json {
 		return t.document(doc)
 	}

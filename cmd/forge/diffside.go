@@ -50,7 +50,10 @@ func sbomSide(ctx context.Context, path string, look *vuln.Database) (*side, err
 	if err != nil {
 		return nil, err
 	}
-	s := &side{kind: "sbom", contents: &report.Report{Packages: foundPackages(inv, nil, nil)}, facts: map[string]string{"digest": inv.Subject.Digest, "platform": inv.Subject.Platform}}
+	s := &side{kind: "sbom", contents: &report.Report{Packages: foundPackages(inv, nil, nil)}, facts: map[string]string{"digest": inv.Subject.Digest}}
+	if inv.Subject.Platform != "" {
+		s.facts["platform"] = inv.Subject.Platform
+	}
 	if look != nil {
 		s.contents.Scan, err = lookUp(ctx, look, packages, path, &tolerance{})
 	}

@@ -14,16 +14,23 @@ import (
 )
 
 // finishedReport tells of an image what it shows by itself, whoever built it.
-func finishedReport(ctx context.Context, dir string, layout *builder.Layout) (*report.Report, error) {
+func finishedReport(ctx context.Context, b *brought) (*report.Report, error) {
+	layout, err := builder.ReadLayout(b.layout)
+	if err != nil {
+		return nil, err
+	}
 	s, err := openStore()
 	if err != nil {
 		return nil, err
 	}
-	v, err := viewLayout(ctx, s, dir, false)
+	v, err := viewLayout(ctx, s, b.layout, false)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
+	if b.called != "" && v.Labels["org.opencontainers.image.title"] == "" {
+		v.Name = b.called
+	}
 	inv, err := v.list(ctx, s, nil)
 	if err != nil {
 		return nil, err
@@ -42,8 +49,7 @@ func finishedReport(ctx context.Context, dir string, layout *builder.Layout) (*r
 		rep.Image.Unpacked += l.Unpacked
 	}
 	rep.Packages = foundPackages(inv, rep.Layers, nil)
-	rep.Scan, err = scanOf(besideLayout(dir), layout.Digest)
-	return rep, err
+	return rep, nil
 }
 
 // stated is what an image's config says.

@@ -139,10 +139,10 @@ func newView(l *builder.Layout) *imageView {
 }
 
 // inventory lists what is in a built image, compares it with its plan, and writes the list
-// next to the image; a difference is an *sbom.DifferenceError.
-func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder.Result, at siblings) (*sbom.Inventory, error) {
-	for _, name := range []string{at.spdx(), at.cyclonedx()} { // of another image, if this fails
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// next to the image in some formats; a difference is an *sbom.DifferenceError.
+func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder.Result, at siblings, formats []sbom.Format) (*sbom.Inventory, error) {
+	for _, f := range sbom.Formats { // of another image, if this fails
+		if err := os.Remove(at.sbom(f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
@@ -156,7 +156,7 @@ func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder
 		return nil, err
 	}
 	if inv, docs := keptInventory(w.store, key); inv != nil {
-		return inv, docs.save(at)
+		return inv, docs.save(at, formats)
 	}
 	v, err := viewLayout(ctx, w.store, r.Dir, true) // all formats are kept
 	if err != nil {
@@ -174,13 +174,13 @@ func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder
 	if err != nil {
 		return nil, err
 	}
-	return inv, docs.save(at)
+	return inv, docs.save(at, formats)
 }
 
-// save writes the two that people exchange next to the image.
-func (d documents) save(at siblings) error {
-	for f, name := range map[sbom.Format]string{sbom.SPDX: at.spdx(), sbom.CycloneDX: at.cyclonedx()} {
-		if err := builder.WriteFile(name, func(w io.Writer) error {
+// save writes documents next to the image.
+func (d documents) save(at siblings, formats []sbom.Format) error {
+	for _, f := range formats {
+		if err := builder.WriteFile(at.sbom(f), func(w io.Writer) error {
 			_, err := w.Write(d[f])
 			return err
 		}); err != nil {

@@ -26,6 +26,7 @@ import (
 
 	"github.com/forge-build/forge/builder"
 	"github.com/forge-build/forge/recipes/finding"
+	"github.com/forge-build/forge/sbom"
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/signtest"
 	"github.com/forge-build/forge/signing/statement"
@@ -282,7 +283,7 @@ func TestWhatLiesBesideAnImageMustBeAboutIt(t *testing.T) {
 		if err := d.Write(&scan); err != nil {
 			t.Fatal(err)
 		}
-		for path, raw := range map[string][]byte{at.spdx(): text(row.spdx), at.cyclonedx(): text(digest), at.vex(): text(row.vex), at.scan(): scan.Bytes()} {
+		for path, raw := range map[string][]byte{at.sbom(sbom.SPDX): text(row.spdx), at.sbom(sbom.CycloneDX): text(digest), at.vex(): text(row.vex), at.scan(): scan.Bytes()} {
 			if err := os.WriteFile(path, raw, 0o644); err != nil {
 				t.Fatal(err)
 			}

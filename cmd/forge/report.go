@@ -28,13 +28,15 @@ import (
 // siblings is where files about an image lie: next to its layout or archive.
 type siblings string
 
-func (s siblings) html() string      { return string(s) + ".report.html" }
-func (s siblings) json() string      { return string(s) + ".report.json" }
-func (s siblings) scan() string      { return string(s) + ".scan.json" }
-func (s siblings) vex() string       { return string(s) + ".vex.json" }
-func (s siblings) spdx() string      { return string(s) + ".spdx.json" }
-func (s siblings) cyclonedx() string { return string(s) + ".cdx.json" }
-func (s siblings) summary() string   { return string(s) + ".summary.md" }
+func (s siblings) html() string    { return string(s) + ".report.html" }
+func (s siblings) json() string    { return string(s) + ".report.json" }
+func (s siblings) scan() string    { return string(s) + ".scan.json" }
+func (s siblings) vex() string     { return string(s) + ".vex.json" }
+func (s siblings) summary() string { return string(s) + ".summary.md" }
+
+func (s siblings) sbom(f sbom.Format) string {
+	return string(s) + map[sbom.Format]string{sbom.SPDX: ".spdx.json", sbom.CycloneDX: ".cdx.json", sbom.Syft: ".syft.json"}[f]
+}
 
 // besideLayout is where files about the image of a layout are: "oci:" before the folder and
 // a digest behind it do not count.
@@ -52,7 +54,7 @@ func (w *workshop) writeReport(b built, at siblings) (*report.Report, error) {
 	}
 	rep.Scan = b.scan
 	if b.inventory != nil {
-		rep.Inventory.Files = []string{filepath.Base(at.spdx()), filepath.Base(at.cyclonedx())}
+		rep.Inventory.Files = []string{filepath.Base(at.sbom(sbom.SPDX)), filepath.Base(at.sbom(sbom.CycloneDX))}
 	}
 	old, err := report.ReadFile(at.json())
 	switch {

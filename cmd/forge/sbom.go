@@ -162,12 +162,18 @@ func save(ctx context.Context, c *push.Client, from push.Place, d v1.Descriptor,
 	return errors.Join(c.Save(ctx, from, all, w, ""), w.Close())
 }
 
+// savedName cuts FILE:NAME:TAG; a file of that whole name, if there is one, comes first.
+func savedName(s string) (file, name string) {
+	if _, err := os.Stat(s); err == nil {
+		return s, ""
+	}
+	file, name, _ = strings.Cut(s, ":")
+	return file, name
+}
+
 // fetchSaved finds an image in what docker save wrote: FILE, or FILE:NAME:TAG where it has several.
 func fetchSaved(file string) (*brought, error) {
-	name := ""
-	if _, err := os.Stat(file); err != nil {
-		file, name, _ = strings.Cut(file, ":")
-	}
+	file, name := savedName(file)
 	if file == "" {
 		return nil, usageError{errors.New("\"docker-archive:\": a file is missing")}
 	}

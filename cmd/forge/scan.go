@@ -152,7 +152,7 @@ func runScan(ctx context.Context, t *terminal, o scanOptions, image string, only
 	} else {
 		t.verdict(doc)
 	}
-	err = errors.Join(err, summarize(t, o.summary, besideScanned(image), func(w io.Writer) error { return report.WriteScanMarkdown(w, doc) }))
+	err = errors.Join(err, summarize(t, o.summary, besideImage(image), func(w io.Writer) error { return report.WriteScanMarkdown(w, doc) }))
 	return errors.Join(err, gate(doc))
 }
 
@@ -240,13 +240,17 @@ func readPackages(path string) (*vuln.Packages, error) {
 	return p, nil
 }
 
-// besideScanned is where the summary of a scan is: beside the file or folder, else here.
-func besideScanned(image string) siblings {
+// besideImage is where files about an image or SBOM are: beside the file or folder, else here.
+func besideImage(image string) siblings {
 	if s, err := readSpot(image); err == nil && s.remote() && !isLayout(image) {
 		return siblings(path.Base(s.repo.RepositoryStr()))
 	}
-	for _, kind := range []string{"oci-archive:", "docker-archive:"} {
-		image = strings.TrimPrefix(image, kind)
+	if file, ok := strings.CutPrefix(image, "docker-archive:"); ok {
+		file, _ = savedName(file)
+		return siblings(strings.TrimSuffix(file, ".tar"))
+	}
+	if file, ok := strings.CutPrefix(image, "oci-archive:"); ok {
+		return siblings(strings.TrimSuffix(file, ".tar"))
 	}
 	return besideLayout(strings.TrimSuffix(image, ".json"))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/finding"
 	"github.com/forge-build/forge/recipes/lock"
+	"github.com/forge-build/forge/sbom"
 	"github.com/forge-build/forge/signing/statement"
 )
 
@@ -95,7 +96,7 @@ func readBeside(at siblings, digest string) (*disclosure, error) {
 		file string
 		to   *[]byte
 		may  bool // be missing
-	}{{at.spdx(), &c.spdx, false}, {at.cyclonedx(), &c.cyclonedx, false}, {at.vex(), &c.vex, true}} {
+	}{{at.sbom(sbom.SPDX), &c.spdx, false}, {at.sbom(sbom.CycloneDX), &c.cyclonedx, false}, {at.vex(), &c.vex, true}} {
 		raw, err := os.ReadFile(part.file)
 		if part.may && errors.Is(err, fs.ErrNotExist) {
 			continue

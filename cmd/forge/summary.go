@@ -15,40 +15,49 @@ import (
 	"github.com/forge-build/forge/sbom/report"
 )
 
-type reportOptions struct{ summary string }
+type reportOptions struct{ summary, platform string }
 
 func newReport(t *terminal) *cobra.Command {
 	var o reportOptions
 	c := &cobra.Command{
-		Use:   "report DIR",
+		Use:   "report IMAGE",
 		Short: "Write an image's report again, with what is known by now",
 		Long: `Report writes DIR.report.html and DIR.report.json again, from the document that the
 build wrote and the verdict in DIR.scan.json. It prints the page's path; with --json it
 prints the document.
 
 Of an image that no build of forge's has reported on, it tells what the finished image
-shows: layers, packages, licences, user, and the verdict, if there is one.`,
+shows: layers, packages, licences, user, and the verdict, if there is one. IMAGE is what
+forge sbom takes: DIR, oci:DIR[:TAG|@DIGEST], oci-archive:FILE, docker-archive:FILE[:NAME:TAG],
+or one in a registry, whose report is written here under the repository's last word.`,
 		Example: `  forge report dist/train
-  forge report --summary github dist/train`,
-		Args: exactly("DIR"),
+  forge report --summary github dist/train
+  forge report oci-archive:train.tar
+  forge report registry.example/team/train:v1`,
+		Args: exactly("IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error { return runReport(c.Context(), t, o, args[0]) },
 	}
+	addPlatform(c, &o.platform)
 	addSummary(c, &o.summary)
 	return c
 }
 
-func runReport(ctx context.Context, t *terminal, o reportOptions, dir string) error {
+func runReport(ctx context.Context, t *terminal, o reportOptions, image string) error {
 	if err := checkSummary(o.summary); err != nil {
 		return err
 	}
-	layout, err := builder.ReadLayout(dir)
+	b, err := fetchImage(ctx, t, image, o.platform)
 	if err != nil {
 		return err
 	}
-	at := besideLayout(dir)
-	rep, err := reportOf(at, layout.Digest)
+	defer b.remove()
+	at := besideImage(image)
+	rep, err := reportOf(at, b.image.String())
 	if errors.Is(err, fs.ErrNotExist) {
-		rep, err = finishedReport(ctx, dir, layout)
+		rep, err = finishedReport(ctx, b)
+	}
+	if err == nil && rep.Scan == nil {
+		rep.Scan, err = scanOf(at, b.image.String())
 	}
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func runVerifyAll(ctx context.Context, t *terminal, o verifyOptions) error {
 				outcomes[i] = v.outcome(ctx, o, list[i])
 				mu.Lock()
 				done++
-				t.progress("verified %d of %d images", done, len(list))
+				t.progress("judged %d of %d images", done, len(list))
 				mu.Unlock()
 			}
 		})

@@ -195,20 +195,33 @@ func Expression(s string) (Licence, bool) {
 	return Licence{Expression: e}, ok
 }
 
+// conjuncts are the parts of an expression that all hold; without one there are none.
+func conjuncts(expression string) []*node {
+	n := parse(expression, func(name string) string { return name })
+	switch {
+	case n == nil:
+		return nil
+	case n.join == "AND":
+		return n.parts
+	}
+	return []*node{n}
+}
+
+// Parts are the licences of an expression that all hold: of "MIT AND (A OR B)" they are two.
+func Parts(expression string) []Licence {
+	var out []Licence
+	for _, p := range conjuncts(expression) {
+		out = append(out, Licence{Expression: p.String()})
+	}
+	return out
+}
+
 // All joins licences that all hold; what is said twice is there once.
 func All(list []Licence) Licence {
 	var out Licence
 	all := &node{join: "AND"}
 	for _, l := range list {
-		n := parse(l.Expression, func(name string) string { return name })
-		if n == nil {
-			continue // nothing is said
-		}
-		parts := []*node{n}
-		if n.join == "AND" {
-			parts = n.parts
-		}
-		for _, p := range parts {
+		for _, p := range conjuncts(l.Expression) {
 			if !slices.ContainsFunc(all.parts, func(o *node) bool { return o.String() == p.String() }) {
 				all.parts = append(all.parts, p)
 			}

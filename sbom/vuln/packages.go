@@ -33,10 +33,17 @@ func ReadInventory(r io.ReadSeeker) (*Packages, *sbom.Inventory, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return p, list(), nil
+	inv, err := list()
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, inv, nil
 }
 
-func read(r io.ReadSeeker) (*Packages, func() *sbom.Inventory, error) {
+// listing makes the list of what was decoded.
+type listing func() (*sbom.Inventory, error)
+
+func read(r io.ReadSeeker) (*Packages, listing, error) {
 	size, err := r.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading an SBOM: %w", err)
@@ -64,7 +71,7 @@ func read(r io.ReadSeeker) (*Packages, func() *sbom.Inventory, error) {
 }
 
 // provided lets Grype read. The document is a stranger's: a panic of a decoder is an error.
-func provided(r io.ReadSeeker) (p *Packages, list func() *sbom.Inventory, err error) {
+func provided(r io.ReadSeeker) (p *Packages, list listing, err error) {
 	defer func() {
 		if x := recover(); x != nil {
 			err = fmt.Errorf("the decoder stopped: %v\n%s", x, debug.Stack())
@@ -74,7 +81,12 @@ func provided(r io.ReadSeeker) (p *Packages, list func() *sbom.Inventory, err er
 	if err != nil {
 		return nil, nil, fmt.Errorf("it is no SBOM in Syft's JSON, SPDX or CycloneDX: %w", err)
 	}
-	return &Packages{list: packages, context: context}, func() *sbom.Inventory { return sbom.Decoded(s) }, nil
+	return &Packages{list: packages, context: context}, func() (*sbom.Inventory, error) {
+		if _, err := r.Seek(0, io.SeekStart); err != nil {
+			return nil, fmt.Errorf("reading an SBOM: %w", err)
+		}
+		return sbom.Decoded(s, r)
+	}, nil
 }
 
 // Digest is the digest of the image's manifest, where the document says it; else "".
