@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/anchore/syft/syft/pkg"
+
 	"github.com/forge-build/forge/sbom/licence"
 )
 
@@ -67,8 +69,12 @@ func (inv *Inventory) readBack(r io.Reader) error {
 		}
 	}
 	for _, x := range d.Packages {
-		if p := at[strings.TrimPrefix(x.ID, "SPDXRef-")]; p != nil {
+		id := strings.TrimPrefix(x.ID, "SPDXRef-")
+		if p := at[id]; p != nil {
 			p.state(asserted(x.Declared), asserted(x.Concluded))
+			if p.Type == "" || p.Type == string(pkg.UnknownPkg) {
+				p.Type = typeIn(id, p.Type)
+			}
 		}
 	}
 	for _, x := range d.Relationships {
@@ -91,10 +97,28 @@ func (inv *Inventory) readBack(r io.Reader) error {
 		}
 		p.state(chosen(x.Licences, words), chosen(x.Evidence.Licenses, words))
 	}
+	for _, p := range inv.Packages {
+		for _, l := range p.Licenses { // one that Syft's form has within an expression only
+			if w := licence.Called(l); w != "" && words[l] == "" {
+				words[l] = w
+			}
+		}
+	}
 	if len(words) > 0 {
 		inv.Licences = words
 	}
 	return nil
+}
+
+// typeIn is the type that Syft writes into SPDX's identifier of a package, "Package-binary-…":
+// where the purl says only "generic", nothing else of SPDX tells.
+func typeIn(id, otherwise string) string {
+	for _, t := range pkg.AllPkgs {
+		if strings.HasPrefix(id, "Package-"+string(t)+"-") {
+			return string(t)
+		}
+	}
+	return otherwise
 }
 
 // state replaces a package's licences, unless nothing is stated.

@@ -12,15 +12,17 @@ func TestADocumentReadAgainSaysTheSame(t *testing.T) {
 	inv := listed(t, debian(), join(
 		wheel("torch", "2.9.1", "License-Expression: BSD-3-Clause AND (MIT OR Apache-2.0)"),
 		wheel("odd", "1", "License: verbatim words", "License-File: LICENSE"),
-		wheel("both", "1", "License: GPL"),
+		wheel("both", "1", "License: GPL AND MIT"),
 		wheel("setuptools", "80.9.0", "License-Expression: MIT"),
 		files{
 			site + "odd-1.dist-info/licenses/LICENSE": "Do what you want, but tell nobody.",
 			site + "setuptools-80.9.0.dist-info/RECORD": "setuptools/_vendor/wheel-0.45.1.dist-info/METADATA,,\nsetuptools/__init__.py,,\n" +
 				"setuptools-80.9.0.dist-info/METADATA,,\nsetuptools-80.9.0.dist-info/RECORD,,\n",
+			site + "pillow.libs/libfreetype-57f805ba.so.6.20.6": "\x7fELF",
+			site + "pillow.libs/libbrotlidec-7e5462ba.so.1.2.0": "\x7fELF",
 		}, wheelAt(site+"setuptools/_vendor/", "wheel", "0.45.1", "Classifier: License :: OSI Approved :: MIT License"),
 	))
-	type said struct{ Name, Version, In, Licences string }
+	type said struct{ Type, Name, Version, In, Licences string }
 	say := func(inv *Inventory) []said {
 		byID := map[string]string{}
 		for _, p := range inv.Packages {
@@ -35,7 +37,7 @@ func TestADocumentReadAgainSaysTheSame(t *testing.T) {
 				}
 				words += l + "; "
 			}
-			out = append(out, said{p.Name, p.Version, byID[p.BundledIn], words})
+			out = append(out, said{p.Type, p.Name, p.Version, byID[p.BundledIn], words})
 		}
 		return out
 	}

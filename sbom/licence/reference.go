@@ -59,6 +59,17 @@ var nameless = regexp.MustCompile(`^LicenseRef-[0-9a-f]{8}$`)
 // Nameless tells whether a reference stands for a text alone, for which there are no words.
 func Nameless(id string) bool { return nameless.MatchString(id) }
 
+var summed = regexp.MustCompile(`^LicenseRef-(.+)-[0-9a-f]{8}$`)
+
+// Called are the words that one of forge's references has in its own name, as far as a name can
+// hold them; "": it is none of these.
+func Called(id string) string {
+	if m := summed.FindStringSubmatch(id); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
 // Unknown is a licence of which there are words and perhaps a text, and no meaning.
 func Unknown(words, text string) Licence {
 	if strings.TrimSpace(words) == "" && strings.TrimSpace(text) == "" {
