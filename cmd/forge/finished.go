@@ -14,11 +14,7 @@ import (
 )
 
 // finishedReport tells of an image what it shows by itself, whoever built it.
-func finishedReport(ctx context.Context, b *brought) (*report.Report, error) {
-	layout, err := builder.ReadLayout(b.layout)
-	if err != nil {
-		return nil, err
-	}
+func finishedReport(ctx context.Context, b *brought, layout *builder.Layout) (*report.Report, error) {
 	s, err := openStore()
 	if err != nil {
 		return nil, err

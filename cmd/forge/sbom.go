@@ -106,15 +106,20 @@ func fetchImage(ctx context.Context, t *terminal, image, platform string) (*brou
 	if isLayout(image) {
 		image = "oci:" + strings.TrimPrefix(image, "oci:")
 	}
-	if info, err := os.Stat(image); err == nil && info.IsDir() && !isLayout(image) {
+	switch info, err := os.Stat(image); {
+	case err == nil && info.IsDir() && !isLayout(image):
 		return nil, usageError{fmt.Errorf("the folder %q is no OCI layout: it has no file oci-layout", image)}
+	case err == nil && !info.IsDir():
+		return nil, usageError{fmt.Errorf("the file %q is no folder of an OCI layout; an archive is oci-archive:FILE or docker-archive:FILE", image)}
+	case err != nil && (strings.HasPrefix(image, ".") || strings.HasPrefix(image, "/")):
+		return nil, usageError{fmt.Errorf("there is no image in %q: %s", image, withoutPath(err))}
 	}
 	s, err := readSpot(image)
 	if err != nil {
 		return nil, err
 	}
 	if s.remote() && s.tag == "" && s.digest == "" {
-		return nil, usageError{fmt.Errorf("%q names no image: a tag or a digest is missing", image)}
+		return nil, usageError{fmt.Errorf("%q names no image: there is no such folder, and in a registry a tag or a digest is missing", image)}
 	}
 	c, err := newPusher(t)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,13 +52,18 @@ func runReport(ctx context.Context, t *terminal, o reportOptions, image string) 
 		return err
 	}
 	defer b.remove()
+	layout, err := builder.ReadLayout(b.layout)
+	if err != nil {
+		return err
+	}
 	at := besideImage(image)
-	rep, err := reportOf(at, b.image.String())
+	digest := knownAs(at, layout, strings.HasPrefix(image, "docker-archive:"))
+	rep, err := reportOf(at, digest)
 	if errors.Is(err, fs.ErrNotExist) {
-		rep, err = finishedReport(ctx, b)
+		rep, err = finishedReport(ctx, b, layout)
 	}
 	if err == nil && rep.Scan == nil {
-		rep.Scan, err = scanOf(at, b.image.String())
+		rep.Scan, err = scanOf(at, digest)
 	}
 	if err != nil {
 		return err
@@ -73,6 +79,21 @@ func runReport(ctx context.Context, t *terminal, o reportOptions, image string) 
 	}
 	t.result("%s", at.html())
 	return nil
+}
+
+// knownAs is the digest by which files beside an image know it: its own, or, of an archive
+// without a manifest, that of the image from which the archive was made: one with these layers.
+func knownAs(at siblings, layout *builder.Layout, bare bool) string {
+	rep, err := report.ReadFile(at.json())
+	if err != nil || !bare || len(rep.Layers) != len(layout.Config.RootFS.DiffIDs) {
+		return layout.Digest
+	}
+	for i, d := range layout.Config.RootFS.DiffIDs {
+		if rep.Layers[i].DiffID != d.String() {
+			return layout.Digest
+		}
+	}
+	return rep.Image.Digest
 }
 
 // reportOf reads the report of the image with a digest, and the verdict beside it.
