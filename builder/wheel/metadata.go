@@ -179,9 +179,13 @@ func parseWheelFile(data []byte) (wheelFile, error) {
 	}
 	seen := map[string]bool{}
 	for _, h := range hs {
-		if seen[h.key] && h.key != "tag" {
+		// auditwheel adds a second Root-Is-Purelib to what torch-c-dlpack-ext (below xgrammar
+		// and vLLM) is built as. Both roots are one folder in forge's environments, so nothing
+		// hangs on which of them a reader believes; the first is taken, as pip does.
+		if seen[h.key] && h.key != "tag" && h.key != "root-is-purelib" {
 			return w, refuse("WHL-02", "WHEEL", -1, "WHEEL has field %s twice", q(h.key))
 		}
+		first := !seen[h.key]
 		seen[h.key] = true
 		switch h.key {
 		case "wheel-version":
@@ -191,7 +195,7 @@ func parseWheelFile(data []byte) (wheelFile, error) {
 		case "root-is-purelib":
 			switch strings.ToLower(h.value) {
 			case "true":
-				w.pureLib = true
+				w.pureLib = w.pureLib || first
 			case "false":
 			default:
 				return w, refuse("WHL-02", "WHEEL", -1, "Root-Is-Purelib is %s, not true or false", q(h.value))

@@ -11,9 +11,6 @@ import (
 	"github.com/forge-build/forge/builder/inflate"
 )
 
-// Folders below an environment that a wheel's data may go to.
-var dataFolders = []string{"share/", "etc/jupyter/", "include/", "lib/"}
-
 // place decides where each file goes: PEP 427, "Installing a wheel".
 func (w *Wheel) place(fn FileName) error {
 	root := PlatLib
@@ -54,13 +51,17 @@ func (w *Wheel) place(fn FileName) error {
 	return nil
 }
 
-// place is a key for the place of a file. Purelib and platlib are one folder.
+// place is a key for the place of a file. Purelib and platlib are one folder, and so are
+// scripts and the data's bin.
 func place(f File) string {
-	t := f.Target
-	if t == PureLib {
+	t, p := f.Target, Fold(f.Path)
+	switch rest, bin := strings.CutPrefix(p, "bin/"); {
+	case t == PureLib:
 		t = PlatLib
+	case t == Data && bin:
+		t, p = Scripts, rest
 	}
-	return string(t) + "/" + Fold(f.Path)
+	return string(t) + "/" + p
 }
 
 func checkScheme(f File) error {
@@ -82,14 +83,38 @@ func checkScheme(f File) error {
 		}
 		return nil
 	case Data:
-		for _, dir := range dataFolders {
-			if rest, ok := strings.CutPrefix(f.Path, dir); ok && !(dir == "lib/" && strings.HasPrefix(Fold(rest), "python")) {
-				return nil
-			}
-		}
-		return refuse("WHL-03", f.Name, -1, "data file %s is not below share, etc/jupyter, include or lib (lib/python… excepted)", q(f.Path))
+		return checkData(f)
 	}
 	return refuse("WHL-03", f.Name, -1, "unknown scheme %s", q(string(f.Target)))
+}
+
+// Commands by which others are started: no package has them among its data.
+var shells = map[string]bool{"sh": true, "bash": true, "dash": true, "env": true, "sudo": true, "su": true}
+
+// checkData judges a data file, whose path is below the environment. A file has no power by
+// lying there unless something looks for it: the interpreter's own settings and import path,
+// and what programs read as configuration, which but for Jupyter's are refused. What lies in
+// bin is a command like any script. All else is a package's own: z3's program is in bin, and
+// NIXL, below vLLM and SGLang, has its pkgconfig beside lib.
+func checkData(f File) error {
+	top, rest, deep := strings.Cut(f.Path, "/")
+	switch dir := Fold(top); {
+	case !deep:
+		return refuse("WHL-03", f.Name, -1, "data file %s lies in no folder: the interpreter's settings are there", q(f.Path))
+	case dir == "etc" && !strings.HasPrefix(f.Path, "etc/jupyter/"):
+		return refuse("WHL-03", f.Name, -1, "data file %s is in etc, of which only etc/jupyter is a package's", q(f.Path))
+	case (dir == "lib" || dir == "lib64") && strings.HasPrefix(Fold(rest), "python"):
+		return refuse("WHL-03", f.Name, -1, "data file %s is on the import path", q(f.Path))
+	case dir == "bin" && strings.Contains(rest, "/"):
+		return refuse("WHL-03", f.Name, -1, "data file %s is in a folder of bin", q(f.Path))
+	case dir == "bin" && shells[Fold(rest)]:
+		return refuse("WHL-03", f.Name, -1, "data file %s would stand in for the system's own", q(f.Path))
+	case dir == "bin":
+		if err := checkCommand(rest); err != nil {
+			return refuse("WHL-03", f.Name, -1, "data file %s: %s", q(f.Path), err.Reason)
+		}
+	}
+	return nil
 }
 
 // inspect reads the first line of scripts and the start-up hooks.

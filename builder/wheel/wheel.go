@@ -2,12 +2,14 @@ package wheel
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
 	"hash/crc32"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -40,8 +42,9 @@ type Wheel struct {
 	Files       []File // in the order of the archive; no folders
 	Findings    []Finding
 
-	r      io.ReaderAt
-	byName map[string]int
+	r        io.ReaderAt
+	byName   map[string]int
+	accepted bool // contradictions are findings
 }
 
 // File is one regular file of a wheel.
@@ -67,15 +70,29 @@ func Open(r io.ReaderAt, size int64, file string) (*Wheel, error) {
 
 // Open is the function Open with other limits.
 func (lim Limits) Open(r io.ReaderAt, size int64, file string) (*Wheel, error) {
-	w, err := lim.open(r, size, file)
+	w, err := lim.open(r, size, file, false)
+	return w, named(err, file)
+}
+
+// OpenUnsafe is Open for a file that somebody has accepted, by its sha256, although the wheel
+// contradicts itself: what WHEEL says of tags and build need not be the file name's, and what
+// RECORD says of the files need not be true. Each [File.Hash] is then that of the content,
+// which is read whole for it, and each contradiction a Finding. All else is refused as ever.
+func OpenUnsafe(r io.ReaderAt, size int64, file string) (*Wheel, error) {
+	w, err := Default.open(r, size, file, true)
+	return w, named(err, file)
+}
+
+// named tells a refusal the file's name.
+func named(err error, file string) error {
 	var e *Error
 	if errors.As(err, &e) && e.Path == "" {
 		e.Path = file
 	}
-	return w, err
+	return err
 }
 
-func (lim Limits) open(r io.ReaderAt, size int64, file string) (*Wheel, error) {
+func (lim Limits) open(r io.ReaderAt, size int64, file string, accepted bool) (*Wheel, error) {
 	fn, err := ParseFileName(file)
 	if err != nil {
 		return nil, err
@@ -87,7 +104,7 @@ func (lim Limits) open(r io.ReaderAt, size int64, file string) (*Wheel, error) {
 	if err := collisions(entries); err != nil {
 		return nil, err
 	}
-	w := &Wheel{File: file, Name: NormalizeName(fn.Name), Build: fn.Build, Tags: fn.Tags, r: r, byName: make(map[string]int, len(entries))}
+	w := &Wheel{File: file, Name: NormalizeName(fn.Name), Build: fn.Build, Tags: fn.Tags, r: r, accepted: accepted, byName: make(map[string]int, len(entries))}
 	if w.DistInfo, err = findDistInfo(entries, fn); err != nil {
 		return nil, err
 	}
@@ -101,8 +118,13 @@ func (lim Limits) open(r io.ReaderAt, size int64, file string) (*Wheel, error) {
 	if err := w.readMetadata(fn, lim); err != nil {
 		return nil, err
 	}
-	if err := w.readRecord(lim); err != nil {
+	if err := w.contradiction(w.readRecord(lim)); err != nil {
 		return nil, err
+	}
+	if accepted {
+		if err := w.hashContent(); err != nil {
+			return nil, err
+		}
 	}
 	if err := w.place(fn); err != nil {
 		return nil, err
@@ -166,7 +188,7 @@ func (w *Wheel) readMetadata(fn FileName, lim Limits) error {
 		return err
 	}
 	w.PureLib = wf.pureLib
-	if err := w.compareTags(wf); err != nil {
+	if err := w.contradiction(w.compareTags(wf)); err != nil {
 		return err
 	}
 	if _, ok := w.byName[w.DistInfo+"/entry_points.txt"]; !ok {
@@ -209,6 +231,41 @@ func (w *Wheel) compareTags(wf wheelFile) error {
 	for _, t := range wf.tags {
 		if !named[t] {
 			return refuse("WHL-02", "WHEEL", -1, "tag %s of WHEEL is not in the file name", q(t.String()))
+		}
+	}
+	return nil
+}
+
+// contradiction makes a finding of a refusal in an accepted wheel.
+func (w *Wheel) contradiction(err error) error {
+	var e *Error
+	if !w.accepted || !errors.As(err, &e) || e.ID != "WHL-01" && e.ID != "WHL-02" {
+		return err
+	}
+	f := Finding{ID: e.ID, Entry: e.Entry, Reason: "accepted: " + e.Reason}
+	if !slices.Contains(w.Findings, f) {
+		w.Findings = append(w.Findings, f)
+	}
+	return nil
+}
+
+// hashContent gives every file the hash of its content, whatever RECORD says.
+func (w *Wheel) hashContent() error {
+	for i := range w.Files {
+		f := &w.Files[i]
+		said := *f
+		f.Hash = ""
+		if f.Name == w.DistInfo+"/RECORD" || w.signature(f.Name) {
+			continue
+		}
+		own := sha256.New()
+		h, check := said.Check()
+		if err := w.inflate(*f, io.MultiWriter(own, h)); err != nil {
+			return err
+		}
+		f.Hash = RecordHash(own.Sum(nil))
+		if err := w.contradiction(check()); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,6 +1,8 @@
 package wheel
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -125,6 +127,7 @@ func TestIdentity(t *testing.T) {
 		{"two tags on one line", "", parts{file: "demo-1.0-py2.py3-none-any.whl", wheel: strings.Replace(demoWheel, "py3", "py2.py3", 1)}},
 		{"build tag", "", parts{file: "demo-1.0-1000abc-py3-none-any.whl", wheel: demoWheel[:len(demoWheel)-1] + "Build: 1000abc\n"}},
 		{"wheel version 1.9", "", wheel("Wheel-Version: 1.0", "Wheel-Version: 1.9")},
+		{"both roots, as auditwheel leaves them", "", wheel("Root-Is-Purelib: true", "Root-Is-Purelib: true\nRoot-Is-Purelib: False")},
 		{"local version", "", parts{file: "demo-1.0+cu128-py3-none-any.whl", info: "demo-1.0+cu128.dist-info", metadata: strings.Replace(demoMetadata, "1.0", "1.0+cu128", 1)}},
 
 		{"name of METADATA", "WHL-02", meta("Name: demo", "Name: other")},
@@ -151,7 +154,9 @@ func TestIdentity(t *testing.T) {
 		{"Wheel-Version 2.0", "WHL-02", wheel("1.0", "2.0")},
 		{"Wheel-Version 10.0", "WHL-02", wheel("1.0", "10.0")},
 		{"Root-Is-Purelib maybe", "WHL-02", wheel("true", "maybe")},
-		{"Root-Is-Purelib twice", "WHL-02", wheel("Root-Is-Purelib: true", "Root-Is-Purelib: true\nroot-is-purelib: false")},
+		{"Wheel-Version twice", "WHL-02", wheel("Wheel-Version: 1.0", "Wheel-Version: 1.0\nwheel-version: 1.0")},
+		{"Build twice", "WHL-02", parts{file: "demo-1.0-1-py3-none-any.whl", wheel: demoWheel[:len(demoWheel)-1] + "Build: 1\nBuild: 1\n"}},
+		{"Root-Is-Purelib true and maybe", "WHL-02", wheel("Root-Is-Purelib: true", "Root-Is-Purelib: true\nroot-is-purelib: maybe")},
 		{"no Root-Is-Purelib", "WHL-02", wheel("Root-Is-Purelib: true\n", "")},
 		{"no tag", "WHL-02", wheel("Tag: py3-none-any\n", "")},
 		{"malformed tag", "WHL-02", wheel("py3-none-any", "py3-none")},
@@ -194,6 +199,9 @@ func TestSchemes(t *testing.T) {
 		{"demo-1.0.data/data/etc/jupyter/x.json", ""},
 		{"demo-1.0.data/data/include/x.h", ""},
 		{"demo-1.0.data/data/lib/libx.so", ""},
+		{"demo-1.0.data/data/lib64/libx.so", ""},
+		{"demo-1.0.data/data/pkgconfig/x.pc", ""},
+		{"demo-1.0.data/data/bin/z3", ""},
 		{"demo-1.0.0.data/purelib/x.py", ""},
 		{"demo-1.0.data/evil/x", "WHL-03"},
 		{"demo-1.0.data/x", "WHL-03"},
@@ -202,7 +210,14 @@ func TestSchemes(t *testing.T) {
 		{"demo-1.0.data/data/etc/jupyter2/x", "WHL-03"},
 		{"demo-1.0.data/data/lib/python3.12/site-packages/x.pth", "WHL-03"},
 		{"demo-1.0.data/data/lib/Python3/x", "WHL-03"},
+		{"demo-1.0.data/data/lib64/python3.13/site-packages/x.pth", "WHL-03"},
+		{"demo-1.0.data/data/etc/x", "WHL-03"},
+		{"demo-1.0.data/data/ETC/jupyter/x", "WHL-03"},
 		{"demo-1.0.data/data/bin/sh", "WHL-03"},
+		{"demo-1.0.data/data/bin/BASH", "WHL-03"},
+		{"demo-1.0.data/data/bin/python3", "WHL-03"},
+		{"demo-1.0.data/data/bin/sub/x", "WHL-03"},
+		{"demo-1.0.data/data/bin/a b", "WHL-03"},
 		{"demo-1.0.data/data/x", "WHL-03"},
 		{"demo-1.0.data/data/pyvenv.cfg", "WHL-03"},
 		{"demo-1.0.data/scripts/python", "WHL-04"},
@@ -222,6 +237,8 @@ func TestSchemes(t *testing.T) {
 			wantID(t, err, tt.id)
 		})
 	}
+	_, err := parts{files: []text{{"demo-1.0.data/scripts/run", ""}, {"demo-1.0.data/data/bin/Run", ""}}}.open()
+	wantID(t, err, "WHL-03")
 	w, err := parts{files: []text{{"demo-1.0.data/platlib/a.so", ""}, {"demo-1.0.data/data/share/man/x.1", ""}}}.open()
 	wantID(t, err, "")
 	if w.Files[0].Target != PlatLib || w.Files[0].Path != "a.so" || w.Files[1].Target != Data || w.Files[1].Path != "share/man/x.1" {
@@ -555,3 +572,81 @@ func whlSentences() string {
 	fmt.Fprintln(&out, err, w.Findings[0].ID, w.Findings[0].Reason)
 	return out.String()
 }
+
+// What a person has accepted is taken although it contradicts itself, and nothing else is.
+func TestAccepted(t *testing.T) {
+	good := row("demo/__init__.py", "print('demo')\n")
+	other := row("demo/__init__.py", "other content")
+	wrong := replaceRow(good[:strings.LastIndex(good, ",")], other[:strings.LastIndex(other, ",")])
+	empty := ""
+	for _, tt := range []struct {
+		what, id string
+		p        parts
+		findings int
+	}{
+		{"a wheel that is right", "", parts{}, 0},
+		{"tags of another interpreter", "", parts{wheel: strings.Replace(demoWheel, "py3-none-any", "cp36-cp36m-manylinux2010_x86_64", 1)}, 1},
+		{"a build of its own", "", parts{wheel: demoWheel[:len(demoWheel)-1] + "Build: 1\n"}, 1},
+		{"a wrong hash", "", parts{rows: wrong}, 1},
+		{"a wrong size", "", parts{rows: replaceRow(",14\n", ",15\n")}, 1},
+		{"no row", "", parts{rows: replaceRow(good, "")}, 1},
+		{"a row without file", "", parts{rows: replaceRow(good, good+row("demo/x.py", "x"))}, 1},
+		{"md5", "", parts{rows: replaceRow(good, "demo/__init__.py,md5=1B2M2Y8AsgTpgAmY7PhCfg,14\n")}, 1},
+		{"an empty RECORD", "", parts{record: &empty}, 1},
+		{"no RECORD", "", parts{noRecord: true}, 1},
+
+		{"another name", "WHL-02", parts{metadata: strings.Replace(demoMetadata, "demo", "other", 1)}, 0},
+		{"another version", "WHL-02", parts{metadata: strings.Replace(demoMetadata, "1.0", "1.1", 1)}, 0},
+		{"two dist-info folders", "WHL-02", parts{files: []text{{"other-1.0.dist-info/METADATA", "x"}}}, 0},
+		{"Wheel-Version 2.0", "WHL-02", parts{wheel: strings.Replace(demoWheel, "1.0", "2.0", 1)}, 0},
+		{"a path that leaves", "ZIP-01", parts{files: []text{{"../x", "x"}}, rows: wrongly}, 0},
+		{"a file in etc", "WHL-03", parts{files: []text{{"demo-1.0.data/data/etc/ld.so.preload", "x"}}, rows: wrongly}, 0},
+		{"an interpreter", "WHL-04", parts{files: []text{{"demo-1.0.data/scripts/python3", "x"}}, rows: wrongly}, 0},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			file := demoFile
+			if tt.p.file != "" {
+				file = tt.p.file
+			}
+			b := tt.p.archive().bytes()
+			w, err := OpenUnsafe(bytes.NewReader(b), int64(len(b)), file)
+			wantID(t, err, tt.id)
+			if err != nil {
+				return
+			}
+			if len(w.Findings) != tt.findings {
+				t.Errorf("%+v", w.Findings)
+			}
+			for _, f := range w.Findings {
+				if !strings.HasPrefix(f.Reason, "accepted: ") {
+					t.Errorf("%+v", f)
+				}
+			}
+			for _, f := range w.Files {
+				data, err := w.ReadFile(f.Name, 1000)
+				wantID(t, err, "")
+				sum := sha256.Sum256(data)
+				if want := RecordHash(sum[:]); f.Hash != want && !strings.HasSuffix(f.Name, "/RECORD") {
+					t.Errorf("%s has %s, want %s", f.Name, f.Hash, want)
+				}
+			}
+			strict, err := openBytes(b, file)
+			if err == nil {
+				err = readAll(strict)
+			}
+			if tt.findings > 0 {
+				wantID(t, err, w.Findings[0].ID)
+			} else {
+				wantID(t, err, "")
+			}
+		})
+	}
+	a := parts{}.archive()
+	a.central[0].crc, a.local[0].crc = 1, 1
+	b := a.bytes()
+	_, err := OpenUnsafe(bytes.NewReader(b), int64(len(b)), demoFile)
+	wantID(t, err, "ZIP-09")
+}
+
+// wrongly makes a RECORD wrong, whatever it holds.
+func wrongly(rows string) string { return strings.Replace(rows, "sha256=", "sha256=A", 1) }
