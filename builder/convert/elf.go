@@ -18,13 +18,20 @@ var cpus = map[int]string{
 var machines = map[string]int{"linux/amd64": 62, "linux/arm64": 183}
 
 // readIndex notes what the layer's ELF files need, and what about them a policy should know
-// (WHL-07). A library for another CPU in a wheel that is made for this one is an error.
+// (WHL-07). Libraries for another CPU in a wheel that is said to be made for this one are an
+// error, unless it has some for this one, too: then it is made for both, as CUTLASS's are,
+// which bring stubs for cross-compiling.
 func (made *Made) readIndex(ix *layer.Index, v venv, platform string, members []*member) error {
-	pure := map[string]bool{}
+	pure, native := map[string]bool{}, map[string]bool{} // by owner
 	files := map[string]string{}
 	for _, mb := range members {
 		pure[mb.wheel.Name] = anyPlatform(mb.wheel.Tags)
 		files[mb.wheel.Name] = mb.wheel.File
+	}
+	for _, e := range ix.Entries {
+		if runs(e.ELF) && e.ELF.Machine == machines[platform] {
+			native[strings.TrimPrefix(e.Owner, "wheel:")] = true
+		}
 	}
 	for _, e := range ix.Entries {
 		elf := e.ELF
@@ -32,21 +39,24 @@ func (made *Made) readIndex(ix *layer.Index, v venv, platform string, members []
 			continue
 		}
 		owner := strings.TrimPrefix(e.Owner, "wheel:")
-		made.GLIBC = highest(made.GLIBC, elf.GLIBC)
 		note := func(severity, reason string) {
 			made.Findings = append(made.Findings, Finding{ID: "WHL-07", Severity: severity, Owner: owner, Path: e.Path, Hash: recordHash(e.SHA256), Reason: reason})
 		}
-		if cpu := cpus[elf.Machine]; cpu != "" && elf.Machine != machines[platform] && (elf.Kind == 2 || elf.Kind == 3) {
-			if !pure[owner] {
+		if cpu := cpus[elf.Machine]; cpu != "" && elf.Machine != machines[platform] && runs(elf) {
+			if !pure[owner] && !native[owner] {
 				return &wheel.Error{ID: "WHL-07", Path: files[owner], Entry: e.Path, Offset: -1, Reason: fmt.Sprintf("%+q is for %s, not for %s", e.Path, cpu, platform)}
 			}
 			note("low", "for "+cpu+", which is not this image's")
 			continue
 		}
+		made.GLIBC = highest(made.GLIBC, elf.GLIBC)
 		inspect(elf, e.Path, v, note)
 	}
 	return nil
 }
+
+// runs says whether a file is a program or a shared library (gABI, "e_type").
+func runs(elf *layer.ELF) bool { return elf != nil && (elf.Kind == 2 || elf.Kind == 3) }
 
 func anyPlatform(tags []wheel.Tag) bool {
 	for _, t := range tags {

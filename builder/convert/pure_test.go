@@ -247,3 +247,23 @@ func TestELF(t *testing.T) {
 		})
 	}
 }
+
+// CUTLASS brings stubs for cross-compiling. Whose libraries they are decides, not whose layer.
+func TestLibrariesForTwoCPUs(t *testing.T) {
+	v := newVenv("", "3.13")
+	tags := []wheel.Tag{{Python: "cp313", ABI: "cp313", Platform: "manylinux_2_28_x86_64"}}
+	members := []*member{{wheel: &wheel.Wheel{Name: "a", File: "a.whl", Tags: tags}}, {wheel: &wheel.Wheel{Name: "b", File: "b.whl", Tags: tags}}}
+	stub := layer.Entry{Path: "opt/a/stubs/lib.so", Owner: "wheel:a", ELF: &layer.ELF{Kind: 3, Machine: 183, GLIBC: "2.99"}}
+	for owner, refused := range map[string]bool{"a": false, "b": true} {
+		own := layer.Entry{Path: "opt/x/lib.so", Owner: "wheel:" + owner, ELF: &layer.ELF{Kind: 3, Machine: 62, GLIBC: "2.28"}}
+		var made Made
+		err := made.readIndex(&layer.Index{Entries: []layer.Entry{stub, own}}, v, "linux/amd64", members)
+		var bad *wheel.Error
+		if errors.As(err, &bad) != refused || refused && (bad.ID != "WHL-07" || bad.Path != "a.whl") {
+			t.Errorf("this CPU's library in %s: %v", owner, err)
+		}
+		if !refused && (made.GLIBC != "2.28" || len(made.Findings) != 1 || made.Findings[0].Path != stub.Path || made.Findings[0].Severity != "low") {
+			t.Errorf("%+v", made)
+		}
+	}
+}
