@@ -221,7 +221,7 @@ func (d *decoder) hash(name string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// accepts reads why a file's own hash is right where an index states another.
+// accepts reads why a file is right that an index or itself contradicts.
 func (d *decoder) accepts(w *words, im *Image) {
 	for _, b := range w.blocks("accept", 1) {
 		p := d.words(b, "python.accept.")
@@ -234,7 +234,7 @@ func (d *decoder) accepts(w *words, im *Image) {
 			d.mistake(at, "Invalid sha256", "%+q: the 64 small hexadecimal digits that the file really has are due.", cut(a.SHA256))
 		}
 		if a.Reason, at = p.text("reason", ""); strings.TrimSpace(a.Reason) == "" || len(a.Reason) > 500 || strings.ContainsAny(a.Reason, "\n\r\x00") {
-			d.mistake(at, "Accept without a reason", "One line is due that says why the file is right and the index is not.")
+			d.mistake(at, "Accept without a reason", "One line is due that says why the file is right although the index or the file itself says otherwise.")
 		}
 		p.done()
 		im.Python.Accepts = append(im.Python.Accepts, a)

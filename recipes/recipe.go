@@ -79,11 +79,22 @@ type LocalWheel struct {
 	SHA256 string // lower-case hex; of a file always, of an address where the recipe says it
 }
 
-// Accept says why a file's own hash is right where an index states another.
+// Accept says why exactly this file is right: although an index states another sha256, or
+// although the wheel contradicts itself.
 type Accept struct {
 	File   string
 	SHA256 string
 	Reason string
+}
+
+// Accepted finds what is said of a wheel with these bytes.
+func (p Python) Accepted(file, sha256 string) (Accept, bool) {
+	for _, a := range p.Accepts {
+		if a.File == file && a.SHA256 == sha256 {
+			return a, true
+		}
+	}
+	return Accept{}, false
 }
 
 // Debian is a base made of Debian packages.

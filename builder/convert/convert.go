@@ -22,7 +22,7 @@ import (
 // version changes whenever the same members would give other bytes or another judgement: a
 // slim rule, a launcher's text, what debian.Unpacker writes, a fact that indexes hold. Layers
 // made before are then made again.
-const version = 3
+const version = 4
 
 // Options says where members come from and which codecs are wanted.
 type Options struct {
@@ -73,17 +73,19 @@ type Finding struct {
 
 // Made is a layer that this store has made from its members.
 type Made struct {
-	Layer    lock.Layer `json:"layer"`             // with DiffID, Unpacked and Blobs as found
-	Index    string     `json:"index"`             // sha256 of the encoded layer.Index, in the store
-	Removed  []Removed  `json:"removed,omitempty"` // by slim
-	Omitted  []Removed  `json:"omitted,omitempty"` // of Debian packages: manuals, translations and the like, in every image
-	Notes    []string   `json:"notes,omitempty"`   // what was done in place of maintainer scripts
-	Shared   []Shared   `json:"shared,omitempty"`  // within this layer
-	Findings []Finding  `json:"findings,omitempty"`
-	GLIBC    string     `json:"glibc,omitempty"` // highest GLIBC_x.y that an ELF file needs: "2.27"
-	Torch    string     `json:"torch,omitempty"` // what torch/version.py says: "2.9.1+cu128"
-	CUDA     string     `json:"cuda,omitempty"`  // highest toolkit of the layer's wheels: "12.8"
-	Reused   bool       `json:"-"`               // made before, nothing was read but the store's own record
+	Layer      lock.Layer `json:"layer"`             // with DiffID, Unpacked and Blobs as found
+	Index      string     `json:"index"`             // sha256 of the encoded layer.Index, in the store
+	Removed    []Removed  `json:"removed,omitempty"` // by slim
+	Omitted    []Removed  `json:"omitted,omitempty"` // of Debian packages: manuals, translations and the like, in every image
+	Notes      []string   `json:"notes,omitempty"`   // what was done in place of maintainer scripts
+	Shared     []Shared   `json:"shared,omitempty"`  // within this layer
+	Findings   []Finding  `json:"findings,omitempty"`
+	GLIBC      string     `json:"glibc,omitempty"`      // highest GLIBC_x.y that an ELF file needs: "2.27"
+	Torch      string     `json:"torch,omitempty"`      // what torch/version.py says: "2.9.1+cu128"
+	CUDA       string     `json:"cuda,omitempty"`       // highest toolkit of the layer's wheels: "12.8"
+	Namespaces []string   `json:"namespaces,omitempty"` // paths of __init__.py that only declare a namespace
+	Accepted   []string   `json:"accepted,omitempty"`   // sha256 of wheels that contradict themselves and that the recipe accepts
+	Reused     bool       `json:"-"`                    // made before, nothing was read but the store's own record
 }
 
 // ClaimError says that a lock states other bytes for a layer than its members give.
@@ -250,7 +252,7 @@ func (m *maker) checked(j *job) (*Made, error) {
 		return nil, nil
 	}
 	made, err := m.recall(j)
-	if made == nil || err != nil {
+	if made == nil || err != nil || !m.accepts(j, made.Accepted) {
 		return nil, err
 	}
 	for _, c := range m.wanted() {
@@ -276,6 +278,20 @@ func (m *maker) checked(j *job) (*Made, error) {
 	}
 	made.Reused = true
 	return made, nil
+}
+
+// accepts says whether the recipe still accepts the wheels that it accepted when a layer was
+// made; without a recipe nothing is judged.
+func (m *maker) accepts(j *job, sums []string) bool {
+	for _, p := range j.parts {
+		if p.wheel == nil || m.im == nil || !slices.Contains(sums, p.wheel.SHA256) {
+			continue
+		}
+		if _, ok := m.im.Python.Accepted(p.wheel.File, p.wheel.SHA256); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // stated is what an earlier lock says of a layer in a codec, if it is right about everything

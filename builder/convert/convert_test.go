@@ -28,6 +28,7 @@ import (
 
 	"github.com/forge-build/forge/builder/layer"
 	"github.com/forge-build/forge/builder/wheel"
+	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
 )
 
@@ -213,6 +214,9 @@ func TestFilesOfSeveralWheels(t *testing.T) {
 		{"the same", file{name: shared, content: "x"}, file{name: shared, content: "x"}, "", true},
 		{"the same, stored in one", file{name: shared, content: "x"}, file{name: shared, content: "x", stored: true}, "", true},
 		{"other bytes", file{name: shared, content: "x"}, file{name: shared, content: "y"}, `"nvidia/__init__.py" differs between alpha and beta`, false},
+		{"one namespace", file{name: shared, content: ""}, file{name: shared, content: "# Copyright\n__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"}, "", true},
+		{"namespace and code", file{name: shared, content: ""}, file{name: shared, content: "# Copyright\nimport os\n"}, `"nvidia/__init__.py" differs between alpha and beta`, false},
+		{"an empty module", file{name: "nvidia/version.py", content: ""}, file{name: "nvidia/version.py", content: "# 1"}, `"nvidia/version.py" differs between alpha and beta`, false},
 		{"other execute bit", file{name: shared, content: "x"}, file{name: shared, content: "x", exec: true}, `"nvidia/__init__.py" is executable in one of alpha and beta only`, false},
 		{"other case", file{name: "pkg/A.py", content: "x"}, file{name: "pkg/a.py", content: "x"}, "differ only in case", false},
 		{"folder in other case", file{name: "Pkg/a.py", content: "x"}, file{name: "pkg/b.py", content: "x"}, "differ only in case", false},
@@ -692,6 +696,58 @@ func TestFacts(t *testing.T) {
 	for _, tt := range [][3]string{{"", "", ""}, {"12.8", "", "12.8"}, {"", "12.8", "12.8"}, {"12.10", "12.9", "12.10"}, {"2.9", "2.28", "2.28"}, {"2.3", "2.3.4", "2.3.4"}} {
 		if got := highest(tt[0], tt[1]); got != tt[2] {
 			t.Errorf("highest of %q and %q: %q", tt[0], tt[1], got)
+		}
+	}
+}
+
+// A wheel whose RECORD is wrong is taken when the recipe accepts exactly it, installed with a
+// RECORD that is right, and refused again without that word, also where the layer was made.
+func TestAcceptedWheel(t *testing.T) {
+	b := newBench(t)
+	wrong := sha256.Sum256([]byte("before it was stripped"))
+	w := b.add("demo", "1.0", file{name: "demo/lib.so", content: "stripped", hash: wheel.RecordHash(wrong[:])})
+	b.fails(b.together(), "WHL-01")
+	b.im.Python.Accepts = []recipes.Accept{{File: w.File, SHA256: hexSum([]byte("another file")), Reason: "x"}}
+	b.fails(b.together(), "WHL-01")
+	b.im.Python.Accepts[0].SHA256 = w.SHA256
+	made := b.must(b.together())
+	if len(made[0].Findings) != 1 || made[0].Findings[0].ID != "WHL-01" || made[0].Findings[0].Path != "demo/lib.so" {
+		t.Errorf("%+v", made[0].Findings)
+	}
+	_, entries := b.unpack(made[0].Layer, layer.Gzip)
+	right := sha256.Sum256([]byte("stripped"))
+	const site = "opt/venv/lib/python3.13/site-packages/"
+	if record := entries[site+"demo-1.0.dist-info/RECORD"].content; !strings.Contains(record, "demo/lib.so,"+wheel.RecordHash(right[:])+",8\n") {
+		t.Errorf("%s", record)
+	}
+	if again := b.must(b.together()); !again[0].Reused {
+		t.Error("made again")
+	}
+	b.im.Python.Accepts = nil
+	b.fails(b.together(), "WHL-01")
+}
+
+func TestDeclares(t *testing.T) {
+	for content, want := range map[string]bool{
+		"":                          true,
+		"\n \n# Copyright\r\n#\n":   true,
+		"# -*- coding: UTF-8 -*-\n": true,
+		"__path__ = __import__(\"pkgutil\").extend_path(__path__, __name__)\n":                                                                                           true,
+		"try:\n    __import__('pkg_resources').declare_namespace(__name__)\nexcept ImportError:\n    __path__ = __import__('pkgutil').extend_path(__path__, __name__)\n": true,
+		"from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n":                                                                                true,
+
+		"x = 1\n":                  false,
+		"# Copyright\rimport os\n": false, // Python's lines end with a carriage return, too
+		"#\fimport os\n":           false,
+		"# -*- coding: utf-7 -*-\n# +AAo-import os\n":                        false, // whose comment is none
+		"# vim: set fileencoding=raw_unicode_escape :\n# \\u000aimport os\n": false,
+		"# \xff\n": false,
+		"__path__ = __import__('pkgutil').extend_path(__path__, __name__); import os\n": false,
+		"__path__ = __import__('pkgutil').extend_path(__path__, 'os')\n":                false,
+		"\"\"\"A docstring.\"\"\"\n": false,
+	} {
+		if got := declares([]byte(content)); got != want {
+			t.Errorf("%q: %v", content, got)
 		}
 	}
 }

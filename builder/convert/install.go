@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 
@@ -152,8 +153,9 @@ func written(m *member, p string, content []byte, exec bool) item {
 }
 
 // merge sorts the items of a layer's wheels by path. A file that several wheels have is
-// kept once, if it is the same file.
-func merge(items []item, v venv) ([]item, []Shared, error) {
+// kept once, if it is the same file, or both only declare a namespace; the paths of such are
+// returned.
+func merge(items []item, v venv) (kept []item, shared []Shared, namespaces []string, err error) {
 	sort.SliceStable(items, func(i, j int) bool {
 		if items[i].path != items[j].path {
 			return items[i].path < items[j].path
@@ -161,16 +163,22 @@ func merge(items []item, v venv) ([]item, []Shared, error) {
 		return items[i].from.wheel.Name < items[j].from.wheel.Name
 	})
 	tree := newTree(v)
-	var shared []Shared
-	kept := items[:0]
+	kept = items[:0]
 	for _, it := range items {
 		sum, err := contentSum(it)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		again, err := tree.add(it.path, owned{owners: []string{it.from.wheel.Name}, sum: sum, exec: it.exec})
+		only, err := declaring(it)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
+		}
+		if only {
+			namespaces = append(namespaces, it.path)
+		}
+		again, err := tree.add(it.path, owned{owners: []string{it.from.wheel.Name}, sum: sum, exec: it.exec, declares: only})
+		if err != nil {
+			return nil, nil, nil, err
 		}
 		if !again {
 			kept = append(kept, it)
@@ -179,12 +187,12 @@ func merge(items []item, v venv) ([]item, []Shared, error) {
 		// Its bytes are in no layer, so the pass does not meet them: compare them here.
 		if it.content == nil {
 			if err := it.from.wheel.Copy(discard{}, it.file); err != nil {
-				return nil, nil, err
+				return nil, nil, nil, err
 			}
 		}
 		shared = append(shared, Shared{it.path, tree.files[it.path].owners})
 	}
-	return kept, last(shared), nil
+	return kept, last(shared), slices.Compact(namespaces), nil
 }
 
 // contentSum returns a sum by which content is compared: RECORD's, when it is a sha256.
@@ -220,6 +228,25 @@ type owned struct {
 	sum    string
 	exec   bool
 	dir    bool
+
+	declares bool // and does nothing else
+}
+
+// ConflictError says that two distributions cannot be in one environment.
+type ConflictError struct {
+	A, B   string // names of distributions
+	Reason string
+}
+
+func (e *ConflictError) Error() string { return e.Reason }
+
+// Hint names the ways out.
+func (e *ConflictError) Hint() string {
+	return fmt.Sprintf("an installer would let one overwrite the other: leave %s or %s out, or give one an environment of its own: environment \"…\" { requirements = […] }", e.A, e.B)
+}
+
+func conflict(a, b, format string, args ...any) error {
+	return &ConflictError{a, b, fmt.Sprintf(format, args...)}
 }
 
 // tree finds paths that two wheels want for different things, on any file system.
@@ -239,7 +266,7 @@ func (t *tree) add(p string, o owned) (bool, error) {
 	for dir := path.Dir(p); dir != "." && dir != t.v.prefix; dir = path.Dir(dir) {
 		was, ok := t.files[dir]
 		if ok && !was.dir {
-			return false, fmt.Errorf("%q is a file in %s and a folder in %s", t.short(dir), was.owners[0], owner)
+			return false, conflict(was.owners[0], owner, "%q is a file in %s and a folder in %s", t.short(dir), was.owners[0], owner)
 		}
 		if ok {
 			break // and so are its parents
@@ -259,11 +286,11 @@ func (t *tree) add(p string, o owned) (bool, error) {
 	}
 	switch {
 	case was.dir:
-		return false, fmt.Errorf("%q is a folder in %s and a file in %s", t.short(p), was.owners[0], owner)
-	case was.sum != o.sum:
-		return false, fmt.Errorf("%q differs between %s and %s", t.short(p), was.owners[0], owner)
+		return false, conflict(was.owners[0], owner, "%q is a folder in %s and a file in %s", t.short(p), was.owners[0], owner)
+	case was.sum != o.sum && !(was.declares && o.declares):
+		return false, conflict(was.owners[0], owner, "%q differs between %s and %s", t.short(p), was.owners[0], owner)
 	case was.exec != o.exec:
-		return false, fmt.Errorf("%q is executable in one of %s and %s only", t.short(p), was.owners[0], owner)
+		return false, conflict(was.owners[0], owner, "%q is executable in one of %s and %s only", t.short(p), was.owners[0], owner)
 	}
 	was.owners = addOwner(was.owners, owner)
 	return true, nil
@@ -284,7 +311,8 @@ func addOwner(owners []string, owner string) []string {
 func (t *tree) fold(p, owner string) error {
 	key := wheel.Fold(p)
 	if other, ok := t.folds[key]; ok && other != p {
-		return fmt.Errorf("%q of %s and %q of %s differ only in case or normalisation", t.short(other), t.files[other].owners[0], t.short(p), owner)
+		first := t.files[other].owners[0]
+		return conflict(first, owner, "%q of %s and %q of %s differ only in case or normalisation", t.short(other), first, t.short(p), owner)
 	}
 	t.folds[key] = p
 	return nil

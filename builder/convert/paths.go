@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -114,7 +115,7 @@ func (m *maker) addLayer(t *tree, x *Made) ([]string, error) {
 		if own == nil {
 			own = []string{strings.TrimPrefix(e.Owner, "wheel:")}
 		}
-		if _, err := t.add(e.Path, owned{owners: own, sum: recordHash(e.SHA256), exec: e.Mode&0o111 != 0}); err != nil {
+		if _, err := t.add(e.Path, owned{owners: own, sum: recordHash(e.SHA256), exec: e.Mode&0o111 != 0, declares: slices.Contains(x.Namespaces, e.Path)}); err != nil {
 			return nil, err
 		}
 		paths = append(paths, e.Path)

@@ -8,7 +8,9 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"slices"
 	"sort"
+	"strings"
 
 	"github.com/forge-build/forge/builder/layer"
 	"github.com/forge-build/forge/builder/store"
@@ -34,6 +36,9 @@ func (m *maker) wheels(ctx context.Context, j *job) (*Made, error) {
 		items = append(items, its...)
 		made.Removed = append(made.Removed, removed...)
 		for _, f := range mb.wheel.Findings {
+			if strings.HasPrefix(f.Reason, "accepted: ") && !slices.Contains(made.Accepted, mb.lock.SHA256) {
+				made.Accepted = append(made.Accepted, mb.lock.SHA256)
+			}
 			severity := "low"
 			if f.ID == "WHL-06" {
 				severity = "high"
@@ -44,7 +49,7 @@ func (m *maker) wheels(ctx context.Context, j *job) (*Made, error) {
 			return nil, err
 		}
 	}
-	if items, made.Shared, err = merge(items, v); err != nil {
+	if items, made.Shared, made.Namespaces, err = merge(items, v); err != nil {
 		return nil, err
 	}
 	out, err := m.create()
@@ -87,7 +92,11 @@ func (m *maker) open(j *job) ([]*member, func(), error) {
 		if size != p.wheel.Size {
 			return nil, closeAll, fmt.Errorf("wheel %q has %d bytes, the lock states %d", p.wheel.File, size, p.wheel.Size)
 		}
-		w, err := wheel.Open(f, size, p.wheel.File)
+		read := wheel.Open
+		if _, ok := m.im.Python.Accepted(p.wheel.File, p.wheel.SHA256); ok {
+			read = wheel.OpenUnsafe
+		}
+		w, err := read(f, size, p.wheel.File)
 		if err != nil {
 			return nil, closeAll, err
 		}

@@ -239,7 +239,7 @@ func (x *index) file(w http.ResponseWriter, r *http.Request) {
 	}
 	d, err := x.download(r.Context(), p, file)
 	if err == nil { // judged before uv reads it, which would only say that it cannot
-		_, err = openWheel(d.Path, file)
+		_, err = openWheel(d.Path, file, wheel.Open)
 	}
 	if err != nil {
 		x.fail(w, r, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/builder/wheel"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
@@ -277,7 +279,8 @@ func (x *index) take(ctx context.Context, p pick) (lock.Wheel, error) {
 	if !g.allows(v.name, d.SHA256) {
 		return lock.Wheel{}, &InputError{fmt.Sprintf("%s has sha256 %s, which is not among those%s", p.file, d.SHA256, g.pins(v.name))}
 	}
-	if err := x.compare(d.Path, p.file); err != nil {
+	d, err = x.compare(d, p)
+	if err != nil {
 		return lock.Wheel{}, err
 	}
 	w := lock.Wheel{Environment: g.name, Name: v.name, Version: v.version, File: p.file, Index: p.page.index, Size: d.Size, SHA256: d.SHA256,
@@ -356,13 +359,34 @@ func rankOf(f wheel.FileName, python string) []int {
 	return rank
 }
 
-// compare compares the metadata that an index publishes beside a wheel, by which uv chose,
-// with the wheel's own (PEP 658).
-func (x *index) compare(path, file string) error {
-	w, err := openWheel(path, file)
-	if err != nil {
-		return err
+// compare judges a chosen wheel, and compares the metadata by which uv chose it with the
+// wheel's own (PEP 658).
+func (x *index) compare(d fetch.Downloaded, p pick) (fetch.Downloaded, error) {
+	accept, accepted := x.im.Python.Accepted(p.file, d.SHA256)
+	read := wheel.Open
+	if accepted {
+		read = wheel.OpenUnsafe
 	}
+	w, err := openWheel(d.Path, p.file, read)
+	if err != nil {
+		return d, refused(err, p.version.name, p.version.version, d.SHA256, d.Path)
+	}
+	var said []string
+	for _, f := range w.Findings {
+		if reason, ok := strings.CutPrefix(f.Reason, "accepted: "); ok {
+			said = append(said, f.ID+": "+reason)
+		}
+	}
+	if n := len(said); n > 0 {
+		if n > 3 {
+			said = append(said[:3], fmt.Sprintf("and %d more", n-3))
+		}
+		d.Notes = append(d.Notes, fmt.Sprintf("the wheel contradicts itself (%s); accepted: %s", strings.Join(said, "; "), accept.Reason))
+	}
+	return d, x.compareMetadata(w, p.file)
+}
+
+func (x *index) compareMetadata(w *wheel.Wheel, file string) error {
 	x.mu.Lock()
 	told, ok := x.told[file]
 	x.mu.Unlock()
@@ -393,7 +417,7 @@ func (x *index) compare(path, file string) error {
 }
 
 // openWheel judges a wheel of the store; of the result only what was read is of use.
-func openWheel(path, file string) (*wheel.Wheel, error) {
+func openWheel(path, file string, read func(io.ReaderAt, int64, string) (*wheel.Wheel, error)) (*wheel.Wheel, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -403,7 +427,7 @@ func openWheel(path, file string) (*wheel.Wheel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wheel.Open(f, info.Size(), file)
+	return read(f, info.Size(), file)
 }
 
 // MetadataError is an index whose metadata of a wheel contradicts the wheel's own (IDX-03).

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -268,6 +269,70 @@ func TestAnIndexThatContradictsTheBytesIsRefusedUnlessAccepted(t *testing.T) {
 	got := chosenBy(t, im, nil, options(t, s))
 	if len(got) != 1 || len(got[0].Notes) != 1 || !strings.Contains(got[0].Notes[0], "the mirror's page is old") {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A chosen wheel that contradicts itself is refused with what a recipe can do, which then works.
+func TestAChosenWheelThatIsRefusedNamesTheWaysOn(t *testing.T) {
+	s := newShelf(t)
+	s.add("alpha", "1.0")
+	s.add("alpha", "1.1")
+	file := "alpha-1.1-py3-none-any.whl"
+	s.told[file] = "Metadata-Version: 2.1\nName: alpha\nVersion: 1.1\n"
+	broken := func(old, new string) {
+		b := bytes.ReplaceAll(s.files["alpha"][file], []byte(old), []byte(new))
+		z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		w := zip.NewWriter(&out)
+		for _, f := range z.File {
+			r, err := f.OpenRaw()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := io.ReadAll(r)
+			h := f.FileHeader
+			h.CRC32 = crc32.ChecksumIEEE(text)
+			h.Extra = nil
+			to, err := w.CreateRaw(&h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = to.Write(text)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s.files["alpha"][file] = out.Bytes()
+	}
+	broken("Tag: py3-none-any", "Tag: py2-none-any")
+	var refused *RefusedError
+	_, err := Python(context.Background(), image("alpha"), nil, options(t, s))
+	if !errors.As(err, &refused) || !refused.CanAccept || refused.Err.ID != "WHL-02" {
+		t.Fatal(err)
+	}
+	accept := fmt.Sprintf("accept %q { sha256 = %q", file, sum(s.files["alpha"][file]))
+	for _, want := range []string{`"alpha != 1.1" among the requirements`, accept} {
+		if !strings.Contains(refused.Hint(), want) {
+			t.Errorf("no %s in: %s", want, refused.Hint())
+		}
+	}
+	if got := brief(chosenBy(t, image("alpha", "alpha != 1.1"), nil, options(t, s))); got[0] != "alpha 1.0 requested" {
+		t.Error(got)
+	}
+	im := image("alpha")
+	im.Python.Accepts = []recipes.Accept{{File: file, SHA256: sum(s.files["alpha"][file]), Reason: "its maker renamed it"}}
+	got := chosenBy(t, im, nil, options(t, s))
+	if got[0].Version != "1.1" || len(got[0].Notes) != 1 || !strings.Contains(got[0].Notes[0], "its maker renamed it") || !strings.Contains(got[0].Notes[0], "WHL-02") {
+		t.Errorf("%+v", got)
+	}
+	broken("alpha.py", "/lpha.py") // nobody can accept a path
+	im.Python.Accepts[0].SHA256 = sum(s.files["alpha"][file])
+	_, err = Python(context.Background(), im, nil, options(t, s))
+	if !errors.As(err, &refused) || refused.CanAccept || refused.Err.ID != "ZIP-01" || !strings.Contains(refused.Hint(), `wheel "dist/`+file+`" {}`) {
+		t.Error(err, refused.Hint())
 	}
 }
 

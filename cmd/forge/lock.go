@@ -234,7 +234,7 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	}
 	made, err := convert.Make(ctx, im, li, convert.Group(li), co)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, resolve.Refused(err, li, w.store)
 	}
 	for _, m := range made {
 		li.Layers = append(li.Layers, m.Layer)

@@ -1,0 +1,58 @@
+package resolve
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/forge-build/forge/builder/store"
+	"github.com/forge-build/forge/builder/wheel"
+	"github.com/forge-build/forge/recipes/lock"
+)
+
+// RefusedError is a chosen wheel that forge does not take, and what a recipe can do about it.
+type RefusedError struct {
+	Name, Version string
+	File, SHA256  string
+	CanAccept     bool // what is wrong is a contradiction that the recipe may accept
+	Err           *wheel.Error
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("%s %s is what the requirements lead to, and forge refuses it: %v", e.Name, e.Version, e.Err)
+}
+
+// Unwrap returns the *wheel.Error.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// Hint names the ways on.
+func (e *RefusedError) Hint() string {
+	other := fmt.Sprintf("%q among the requirements has another version chosen", e.Name+" != "+e.Version)
+	if !e.CanAccept {
+		return other + fmt.Sprintf(`, wheel "dist/%s" {} takes a copy of yours in which that is mended`, e.File)
+	}
+	return other + fmt.Sprintf(`; if it is to be exactly this file, although it contradicts itself: accept %q { sha256 = %q, reason = "…" }`, e.File, e.SHA256)
+}
+
+// Refused is a RefusedError where a layer could not be made since a wheel of li breaks a rule
+// that only a look at its content shows; other errors stay as they are.
+func Refused(err error, li *lock.Image, st *store.Store) error {
+	var e *wheel.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	for _, w := range li.Wheels {
+		if w.File == e.Path {
+			return refused(e, w.Name, w.Version, w.SHA256, st.Path(w.SHA256))
+		}
+	}
+	return err
+}
+
+func refused(err error, name, version, sum, path string) error {
+	var e *wheel.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	_, broken := openWheel(path, e.Path, wheel.OpenUnsafe)
+	return &RefusedError{Name: name, Version: version, File: e.Path, SHA256: sum, CanAccept: broken == nil, Err: e}
+}
