@@ -97,6 +97,9 @@ func Same(earlier, now []byte) bool {
 
 // searched takes the times out of a statement of Vulns.
 func searched(raw []byte) (map[string]any, time.Time, bool) {
+	if !bytes.Contains(raw, []byte(TypeVulns)) { // a list of packages may have megabytes
+		return nil, time.Time{}, false
+	}
 	var s map[string]any
 	if json.Unmarshal(raw, &s) != nil || s["predicateType"] != TypeVulns {
 		return nil, time.Time{}, false
