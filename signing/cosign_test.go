@@ -13,6 +13,7 @@ import (
 
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 // cosign is the real command, built from its module: a judge that knows nothing of forge.
@@ -98,20 +99,20 @@ func TestCosignVerifiesWhatForgeSignedWithAKey(t *testing.T) {
 	t.Run("bundle", func(t *testing.T) {
 		c := c.in(t)
 		image := newImage(t, signtest.Conforming)
-		signtest.Attach(t, image, sign(t, s, image, signing.TypeSignature, nil))
+		signtest.Attach(t, image, sign(t, s, image, statement.TypeSignature, nil))
 		verify := []string{"verify", "--new-bundle-format", "--trusted-root", root, "--insecure-ignore-tlog", "--key"}
 		c.run(append(verify, public, image.String())...)
 		c.refuses(append(verify, other, image.String())...)
 		attest := newImage(t, signtest.NoReferrers)
-		signtest.Attach(t, attest, sign(t, s, attest, signing.TypeSPDX, sbom))
+		signtest.Attach(t, attest, sign(t, s, attest, statement.TypeSPDX, sbom))
 		verify = []string{"verify-attestation", "--new-bundle-format", "--trusted-root", root, "--insecure-ignore-tlog", "--type", "spdxjson", "--key"}
 		c.run(append(verify, public, attest.String())...)
 		c.refuses(append(verify, other, attest.String())...)
 		// A document that lies beside its statement: what is signed is an in-toto reference.
 		large := newImage(t, signtest.Conforming)
-		signtest.Attach(t, large, sign(t, s, large, signing.TypeReference, map[string]any{"attester": map[string]any{"id": "https://forge.example"}, "references": []any{map[string]any{
-			"digest": map[string]any{"sha256": strings.Repeat("ab", 32)}, "mediaType": "application/spdx+json", "downloadLocation": "https://forge.example/x", "annotations": map[string]any{"predicateType": signing.TypeSPDX, "size": 50_000_000}}}}))
-		verify = []string{"verify-attestation", "--new-bundle-format", "--trusted-root", root, "--insecure-ignore-tlog", "--type", signing.TypeReference, "--key"}
+		signtest.Attach(t, large, sign(t, s, large, statement.TypeReference, map[string]any{"attester": map[string]any{"id": "https://forge.example"}, "references": []any{map[string]any{
+			"digest": map[string]any{"sha256": strings.Repeat("ab", 32)}, "mediaType": "application/spdx+json", "downloadLocation": "https://forge.example/x", "annotations": map[string]any{"predicateType": statement.TypeSPDX, "size": 50_000_000}}}}))
+		verify = []string{"verify-attestation", "--new-bundle-format", "--trusted-root", root, "--insecure-ignore-tlog", "--type", statement.TypeReference, "--key"}
 		c.run(append(verify, public, large.String())...)
 		c.refuses(append(verify, other, large.String())...)
 	})
@@ -126,7 +127,7 @@ func TestCosignVerifiesWhatForgeSignedWithAKey(t *testing.T) {
 		verify := []string{"verify", "--private-infrastructure", "--key"}
 		c.run(append(verify, public, image.String())...)
 		c.refuses(append(verify, other, image.String())...)
-		att, err := s.AttestOlder(t.Context(), signtest.Statement(t, image, signing.TypeSPDX, sbom))
+		att, err := s.AttestOlder(t.Context(), signtest.Statement(t, image, statement.TypeSPDX, sbom))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +184,7 @@ func TestForgeVerifiesWhatCosignSignedWithAKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		image := newImage(t, signtest.Conforming)
-		signtest.Attach(t, image, sign(t, s, image, signing.TypeSignature, nil))
+		signtest.Attach(t, image, sign(t, s, image, statement.TypeSignature, nil))
 		if _, err := check(t, image, signing.Policy{Keys: []signing.Key{k}}); err != nil {
 			t.Error(err)
 		}
@@ -202,11 +203,11 @@ func TestCosignAndForgeVerifyEachOthersIdentities(t *testing.T) {
 		c := c.in(t)
 		image := newImage(t, signtest.Conforming)
 		signer := identitySigner(t, s, s.Token(t, id.Name))
-		signtest.Attach(t, image, sign(t, signer, image, signing.TypeSignature, nil))
+		signtest.Attach(t, image, sign(t, signer, image, statement.TypeSignature, nil))
 		c.run(verify("verify", image, "--certificate-identity", id.Name)...)
 		c.refuses(verify("verify", image, "--certificate-identity", "other@example.org")...)
 		attest := newImage(t, signtest.NoReferrers)
-		signtest.Attach(t, attest, sign(t, signer, attest, signing.TypeSPDX, sbom))
+		signtest.Attach(t, attest, sign(t, signer, attest, statement.TypeSPDX, sbom))
 		c.run(verify("verify-attestation", attest, "--type", "spdxjson", "--certificate-identity", id.Name)...)
 		c.refuses(verify("verify-attestation", attest, "--type", "spdxjson", "--certificate-identity", "other@example.org")...)
 	})
@@ -223,7 +224,7 @@ func TestCosignAndForgeVerifyEachOthersIdentities(t *testing.T) {
 			t.Fatal(err)
 		}
 		attachOlder(t, image, older)
-		att, err := signer.AttestOlder(t.Context(), signtest.Statement(t, image, signing.TypeSPDX, sbom))
+		att, err := signer.AttestOlder(t.Context(), signtest.Statement(t, image, statement.TypeSPDX, sbom))
 		if err != nil {
 			t.Fatal(err)
 		}

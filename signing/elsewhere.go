@@ -1,15 +1,20 @@
 package signing
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/statement"
 	"github.com/forge-build/forge/signing/strictjson"
 )
 
@@ -41,7 +46,7 @@ func readReference(predicate json.RawMessage) *elsewhere {
 	}
 	r := p.References[0]
 	h, err := v1.NewHash("sha256:" + r.Digest["sha256"])
-	if err != nil || r.Annotations.Type == "" || r.Annotations.Type == TypeReference || r.Annotations.Size <= 0 {
+	if err != nil || r.Annotations.Type == "" || r.Annotations.Type == statement.TypeReference || r.Annotations.Size <= 0 {
 		return nil
 	}
 	return &elsewhere{r.Annotations.Type, h, r.Annotations.Size}
@@ -53,7 +58,9 @@ type document struct {
 	size   int64
 }
 
-var packer = sync.OnceValues(func() (*zstd.Encoder, error) { return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1)) })
+var packer = sync.OnceValues(func() (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
+})
 var unpacker = sync.OnceValues(func() (*zstd.Decoder, error) { return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0)) })
 
 // fetch brings a document in. Only those are asked for that a verified statement names, so their
@@ -62,6 +69,13 @@ func (e *elsewhere) fetch(ctx context.Context, src evidence.Source) (*document, 
 	if e.Size > MaxDocument {
 		return nil, fmt.Errorf("it has %d bytes; at most %d are read", e.Size, MaxDocument)
 	}
+	makeRoom(e.Size)
+	d, err := e.pack(ctx, src)
+	makeRoom(e.Size)
+	return d, err
+}
+
+func (e *elsewhere) pack(ctx context.Context, src evidence.Source) (*document, error) {
 	raw, err := src.Blob(ctx, e.Digest, e.Size)
 	if err != nil {
 		return nil, err
@@ -73,10 +87,11 @@ func (e *elsewhere) fetch(ctx context.Context, src evidence.Source) (*document, 
 	if err != nil {
 		return nil, fmt.Errorf("internal error: %w", err)
 	}
-	return &document{z.EncodeAll(raw, nil), e.Size}, nil
+	return &document{z.EncodeAll(raw, make([]byte, 0, len(raw)/8)), e.Size}, nil // what is not written to takes no memory
 }
 
 func (d *document) bytes() []byte {
+	makeRoom(d.size)
 	z, err := unpacker()
 	if err != nil {
 		return nil // it has no options that can be wrong
@@ -86,4 +101,20 @@ func (d *document) bytes() []byte {
 		return nil // these are bytes of this process
 	}
 	return raw
+}
+
+func (d *document) open() io.Reader {
+	z, err := zstd.NewReader(bytes.NewReader(d.packed), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return strings.NewReader("") // it has no options that can be wrong
+	}
+	return z
+}
+
+// makeRoom gives back what is garbage before and after a large document is made: it would else lie
+// beside the next one, since the collector sees a large allocation too late.
+func makeRoom(size int64) {
+	if size > 8<<20 {
+		debug.FreeOSMemory()
+	}
 }

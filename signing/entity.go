@@ -16,6 +16,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/statement"
 	"github.com/forge-build/forge/signing/strictjson"
 )
 
@@ -78,7 +79,7 @@ func (e *entity) artifact() (verify.ArtifactPolicyOption, error) {
 // predicate is the type that a candidate claims.
 func (e *entity) predicate() string {
 	if e.head == nil {
-		return TypeSignature
+		return statement.TypeSignature
 	}
 	return e.head.kind()
 }

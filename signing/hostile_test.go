@@ -23,6 +23,7 @@ import (
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
 	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 // attacker signs whatever it is given with a key that the policy trusts: what must be
@@ -98,7 +99,7 @@ func (a *attacker) simpleFor(repo, digest string) signtest.Layer {
 
 func statementFor(image name.Digest) string {
 	return fmt.Sprintf(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":%q,"digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`,
-		image.Context().Name(), strings.TrimPrefix(image.DigestStr(), "sha256:"), signing.TypeSignature)
+		image.Context().Name(), strings.TrimPrefix(image.DigestStr(), "sha256:"), statement.TypeSignature)
 }
 
 // A1, A2, A36: what is about another image or repository.
@@ -173,8 +174,8 @@ func TestStatementsThatAreRefused(t *testing.T) {
 		{"A9 no JSON", a.statement("hello"), signing.CheckPresent, "the statement"},
 		{"A9 deep nesting", change(`"predicate":{}`, `"predicate":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)), signing.CheckPresent, "nested deeper"},
 		{"A9 a changed byte", bytes.Replace(a.statement(good), []byte(base64.StdEncoding.EncodeToString([]byte(good))[:40]), []byte(base64.StdEncoding.EncodeToString([]byte(strings.Replace(good, "_type", "_typx", 1)))[:40]), 1), signing.CheckPresent, "unknown key"},
-		{"no predicate", a.statement(strings.Replace(strings.Replace(good, `,"predicate":{}`, "", 1), signing.TypeSignature, signing.TypeSPDX, 1)), signing.CheckPresent, "no predicate"},
-		{"another type with a suffix", change(signing.TypeSignature, signing.TypeSignature+"/"), signing.CheckPresent, signing.TypeSignature + "/"},
+		{"no predicate", a.statement(strings.Replace(strings.Replace(good, `,"predicate":{}`, "", 1), statement.TypeSignature, statement.TypeSPDX, 1)), signing.CheckPresent, "no predicate"},
+		{"another type with a suffix", change(statement.TypeSignature, statement.TypeSignature+"/"), signing.CheckPresent, statement.TypeSignature + "/"},
 		{"another type in upper case", change("sigstore.dev", "SIGSTORE.dev"), signing.CheckPresent, "SIGSTORE"},
 		{"a bundle of another version", bytes.Replace(a.statement(good), []byte("v0.3+json"), []byte("v0.9+json"), 1), signing.CheckPresent, "cannot be read"},
 		{"an unknown field in the bundle", bytes.Replace(a.statement(good), []byte(`{"dsse`), []byte(`{"x":1,"dsse`), 1), signing.CheckPresent, "unknown field"},
@@ -195,7 +196,7 @@ func TestStatementsThatAreRefused(t *testing.T) {
 		for _, kind := range []string{"sbom", "scan", "provenance", "vex"} {
 			p := a.policy
 			p.Statements = []signing.Requirement{{Types: signing.Types(kind)}}
-			refused(t, image, p, signing.CheckPresent, "found "+signing.TypeSignature)
+			refused(t, image, p, signing.CheckPresent, "found "+statement.TypeSignature)
 		}
 	})
 	t.Run("A9 version 0.1, where the policy wants version 1", func(t *testing.T) {

@@ -26,17 +26,6 @@ import (
 	"github.com/forge-build/forge/signing/statement"
 )
 
-func TestTypesAreThoseThatForgeSigns(t *testing.T) {
-	for _, p := range [][2]string{
-		{TypeSignature, statement.TypeSignature}, {TypeProvenance, statement.TypeProvenance}, {TypeSPDX, statement.TypeSPDX}, {TypeCycloneDX, statement.TypeCycloneDX},
-		{TypeVulns, statement.TypeVulns}, {TypeOpenVEX, statement.TypeOpenVEX}, {TypeTests, statement.TypeTests}, {TypeFacts, statement.TypeFacts},
-	} {
-		if p[0] != p[1] {
-			t.Errorf("%q and %q", p[0], p[1])
-		}
-	}
-}
-
 // A12: names are compared whole.
 func TestIdentitiesFitWholeNames(t *testing.T) {
 	const issuer = "https://token.actions.githubusercontent.com"
@@ -145,7 +134,7 @@ func TestTimesAndCertificatesThatDoNotFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	image := Image{"registry.example/team/train", v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("ab", 32)}}
-	payload := []byte(fmt.Sprintf(`{"_type":%q,"subject":[{"name":%q,"digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`, statementV1, image.Repository, image.Digest.Hex, TypeSignature))
+	payload := []byte(fmt.Sprintf(`{"_type":%q,"subject":[{"name":%q,"digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`, statementV1, image.Repository, image.Digest.Hex, statement.TypeSignature))
 	for _, c := range []struct {
 		name  string
 		at    time.Time // of the log
@@ -183,7 +172,7 @@ func TestTimesAndCertificatesThatDoNotFit(t *testing.T) {
 			}
 			id := Identity{Name: "a@example.org", Issuer: "https://issuer.example"}
 			j := judge{&Policy{Root: &Root{material: c.trust}, Identities: []Identity{id}}, image}
-			f, st := &finding{}, &Statement{Type: TypeSignature}
+			f, st := &finding{}, &Statement{Type: statement.TypeSignature}
 			j.certificate(f, e, st, []Identity{id}, nil)
 			if f.failed == nil || f.failed.ID != c.want {
 				t.Errorf("%+v, want %s", f.failed, c.want)
@@ -206,7 +195,7 @@ func TestAPanicRejects(t *testing.T) {
 	}
 	digest := strings.Repeat("ab", 32)
 	j.image.Digest = v1.Hash{Algorithm: "sha256", Hex: digest}
-	payload := fmt.Sprintf(`{"_type":%q,"subject":[{"name":"x","digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`, statementV1, digest, TypeSignature)
+	payload := fmt.Sprintf(`{"_type":%q,"subject":[{"name":"x","digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`, statementV1, digest, statement.TypeSignature)
 	enc := base64.StdEncoding.EncodeToString
 	raw := fmt.Sprintf(`{"mediaType":%q,"verificationMaterial":{"certificate":{"rawBytes":%q}},"dsseEnvelope":{"payload":%q,"payloadType":%q,"signatures":[{"sig":"AAAA"}]}}`,
 		BundleType, enc(cert.Raw), enc([]byte(payload)), payloadType)

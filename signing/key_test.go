@@ -13,6 +13,7 @@ import (
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/evidence"
 	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 // keySigner makes a signer with a new key and the policy that a consumer has for it.
@@ -89,9 +90,9 @@ func TestAnImageSignedWithAKeyIsVerifiedInEveryRegistry(t *testing.T) {
 			s, p := keySigner(t)
 			image := signtest.Push(t, signtest.Repository(t, signtest.Registry(t, k), "team/train"), "1", signtest.Image(t))
 			refused(t, image, p, signing.CheckPresent, "found nothing")
-			signtest.Attach(t, image, sign(t, s, image, signing.TypeSPDX, map[string]any{"spdxVersion": "SPDX-2.3"}))
-			refused(t, image, p, signing.CheckPresent, signing.TypeSPDX) // A3
-			signtest.Attach(t, image, sign(t, s, image, signing.TypeSignature, nil))
+			signtest.Attach(t, image, sign(t, s, image, statement.TypeSPDX, map[string]any{"spdxVersion": "SPDX-2.3"}))
+			refused(t, image, p, signing.CheckPresent, statement.TypeSPDX) // A3
+			signtest.Attach(t, image, sign(t, s, image, statement.TypeSignature, nil))
 			v, err := check(t, image, p)
 			if err != nil {
 				t.Fatal(err)

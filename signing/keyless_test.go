@@ -26,6 +26,7 @@ import (
 
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 // token hands out one token.
@@ -61,8 +62,8 @@ func TestAnIdentitySignsWithAPrivateSigstore(t *testing.T) {
 	repo := signtest.Repository(t, host, "team/train")
 	image := signtest.Push(t, repo, "1", signtest.Image(t))
 	signer := identitySigner(t, s, s.Token(t, "release@example.org"))
-	good := sign(t, signer, image, signing.TypeSignature, nil)
-	other := sign(t, identitySigner(t, s, s.Token(t, "release@example.org")), image, signing.TypeSPDX, sbom) // with a key and certificate of its own
+	good := sign(t, signer, image, statement.TypeSignature, nil)
+	other := sign(t, identitySigner(t, s, s.Token(t, "release@example.org")), image, statement.TypeSPDX, sbom) // with a key and certificate of its own
 	p := signing.Policy{Root: loadRoot(t, s.Root), Identities: []signing.Identity{{Name: "release@example.org", Issuer: s.Email}}}
 	// each lays one bundle beside the image, under a repository of its own name's mirror.
 	n := 0
@@ -96,7 +97,7 @@ func TestAnIdentitySignsWithAPrivateSigstore(t *testing.T) {
 	proof := func(b map[string]any) map[string]any { return entry(b)["inclusionProof"].(map[string]any) }
 	from := decode(t, other)
 	t.Run("one sign-in does for several statements", func(t *testing.T) {
-		again := decode(t, sign(t, signer, image, signing.TypeSPDX, sbom))
+		again := decode(t, sign(t, signer, image, statement.TypeSPDX, sbom))
 		if d := cmp.Diff(material(decode(t, good))["certificate"], material(again)["certificate"]); d != "" {
 			t.Error(d)
 		}
@@ -130,7 +131,7 @@ func TestAnIdentitySignsWithAPrivateSigstore(t *testing.T) {
 			id["keyId"] = flipped(id["keyId"])
 		}},
 		{"another statement in the envelope", signing.CheckLog, func(b map[string]any) {
-			b["dsseEnvelope"].(map[string]any)["payload"] = base64.StdEncoding.EncodeToString(signtest.Statement(t, image, signing.TypeSignature, map[string]any{"x": 1}))
+			b["dsseEnvelope"].(map[string]any)["payload"] = base64.StdEncoding.EncodeToString(signtest.Statement(t, image, statement.TypeSignature, map[string]any{"x": 1}))
 		}},
 		{"another signature's certificate", signing.CheckLog, func(b map[string]any) { material(b)["certificate"] = material(from)["certificate"] }},
 		{"a chain instead of a certificate", signing.CheckPresent, func(b map[string]any) {
@@ -234,7 +235,7 @@ func TestAnIdentitySignsWithAPrivateSigstore(t *testing.T) {
 	})
 	t.Run("A15 workflows", func(t *testing.T) {
 		token := s.WorkflowToken(t, "team/train", "release.yml", "refs/heads/main", "push")
-		b := sign(t, identitySigner(t, s, token), image, signing.TypeSignature, nil)
+		b := sign(t, identitySigner(t, s, token), image, statement.TypeSignature, nil)
 		d := lay(t, b)
 		id := signing.Identity{Name: "https://github.com/team/train/.github/workflows/release.yml@refs/heads/main", Issuer: s.Workflow,
 			Claims: map[string]string{"sourceRepositoryRef": "refs/heads/main", "buildTrigger": "push", "sourceRepositoryURI": "https://github.com/team/train"}}
@@ -321,7 +322,7 @@ func TestAnAttestationOfGitHubCounts(t *testing.T) {
 	image := newImage(t, signtest.Conforming)
 	workflow := "https://github.com/team/train/.github/workflows/release.yml@refs/heads/main"
 	signer := identitySigner(t, s, s.WorkflowToken(t, "team/train", "release.yml", "refs/heads/main", "push"))
-	signtest.Attach(t, image, sign(t, signer, image, signing.TypeProvenance, map[string]any{
+	signtest.Attach(t, image, sign(t, signer, image, statement.TypeProvenance, map[string]any{
 		"buildDefinition": map[string]any{
 			"buildType":            "https://actions.github.io/buildtypes/workflow/v1",
 			"externalParameters":   map[string]any{"workflow": map[string]any{"ref": "refs/heads/main", "repository": "https://github.com/team/train", "path": ".github/workflows/release.yml"}},
@@ -340,7 +341,7 @@ func TestAnAttestationOfGitHubCounts(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	p.Statements = nil // a signature
-	refused(t, image, p, signing.CheckPresent, "found "+signing.TypeProvenance)
+	refused(t, image, p, signing.CheckPresent, "found "+statement.TypeProvenance)
 	p.Statements, p.Identities[0].Claims = []signing.Requirement{{Types: signing.Types("provenance")}}, map[string]string{"buildTrigger": "pull_request"}
 	refused(t, image, p, signing.CheckSigner, "release.yml")
 }
@@ -380,7 +381,7 @@ func TestALogLearnsHashesAlone(t *testing.T) {
 			words = append(words, text[4:len(text)-4])
 		}
 	}
-	b := decode(t, sign(t, signer, image, signing.TypeSPDX, spdx))
+	b := decode(t, sign(t, signer, image, statement.TypeSPDX, spdx))
 	if len(sent) == 0 || len(sent) > 16<<10 {
 		t.Errorf("%d bytes were sent", len(sent))
 	}
@@ -410,7 +411,7 @@ func TestASignerNoticesServicesThatLie(t *testing.T) {
 	for name, o := range map[string]signtest.Options{"no promise of a certificate log": {NoCertificateLog: true}, "a forged promise": {ForgedSCT: true}} {
 		t.Run(name, func(t *testing.T) {
 			s := signtest.Start(t, o)
-			_, err := identitySigner(t, s, s.Token(t, "a@example.org")).Sign(t.Context(), signtest.Statement(t, newImage(t, signtest.Conforming), signing.TypeSignature, nil))
+			_, err := identitySigner(t, s, s.Token(t, "a@example.org")).Sign(t.Context(), signtest.Statement(t, newImage(t, signtest.Conforming), statement.TypeSignature, nil))
 			var not *signing.NotVerifiedError
 			if !errors.As(err, &not) || not.ID() != signing.CheckSCT {
 				t.Errorf("%v", err)
@@ -419,7 +420,7 @@ func TestASignerNoticesServicesThatLie(t *testing.T) {
 	}
 	s := signtest.Start(t, signtest.Options{})
 	image := newImage(t, signtest.Conforming)
-	statement := signtest.Statement(t, image, signing.TypeSignature, nil)
+	statement := signtest.Statement(t, image, statement.TypeSignature, nil)
 	services := signing.Services{Fulcio: s.Fulcio, Rekor: s.Rekor, Timestamp: s.Timestamp}
 	signer := func(change func(*signing.SignWith)) *signing.Signer {
 		with := signing.SignWith{Token: token(s.Token(t, "a@example.org")), Root: loadRoot(t, s.Root), Services: services}

@@ -13,6 +13,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 
 	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 // Older is a signature or an attestation in cosign's older format, for consumers that know
@@ -51,7 +52,7 @@ func (s *Signer) SignOlder(ctx context.Context, image name.Digest) (*Older, erro
 	}
 	notes[noteSignature] = base64.StdEncoding.EncodeToString(pb.GetMessageSignature().GetSignature())
 	c := evidence.Candidate{Format: evidence.LegacySignature, Raw: payload, Annotations: notes}
-	if _, err := accept(c, image.Context().Name(), image.DigestStr(), TypeSignature, p); err != nil {
+	if _, err := accept(c, image.Context().Name(), image.DigestStr(), statement.TypeSignature, p); err != nil {
 		return nil, err
 	}
 	return &Older{MediaType: evidence.SimpleSigning, Raw: payload, Annotations: notes, Suffix: ".sig"}, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 
 	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 // Policy says what must hold for an image. Identities and Keys name who may sign: any one
@@ -166,7 +167,7 @@ func (p *Policy) Check() error {
 // requirements are the policy's, with its default.
 func (p *Policy) requirements() []Requirement {
 	if len(p.Statements) == 0 {
-		return []Requirement{{Types: []string{TypeSignature}}}
+		return []Requirement{{Types: []string{statement.TypeSignature}}}
 	}
 	return p.Statements
 }
@@ -176,7 +177,7 @@ func (p *Policy) requirements() []Requirement {
 func (p *Policy) ofIndex() []Requirement {
 	all := slices.Clone(p.requirements())
 	for i, r := range all {
-		all[i].Optional = r.Optional || !slices.Contains(r.Types, TypeSignature)
+		all[i].Optional = r.Optional || !slices.Contains(r.Types, statement.TypeSignature)
 	}
 	return all
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
+
+	"github.com/forge-build/forge/signing/statement"
 )
 
 // A bundle that a GitHub workflow has signed with the public Sigstore, and that root: what the
@@ -36,7 +38,7 @@ func TestABundleOfThePublicSigstoreIsJudged(t *testing.T) {
 		if _, err := readStatement(d.GetPayload()); err == nil || !strings.Contains(err.Error(), "no sha256") {
 			t.Fatalf("its statement: %v", err)
 		}
-		e := &entity{payload: append(d.GetPayload(), more...), head: &head{Statement: statementV1, Type: TypeProvenance, Digest: about.Digest.String()}}
+		e := &entity{payload: append(d.GetPayload(), more...), head: &head{Statement: statementV1, Type: statement.TypeProvenance, Digest: about.Digest.String()}}
 		sig := d.GetSignatures()[0].GetSig()
 		e.content = &envelope{head: e.head, signature: sig, Envelope: &dsse.Envelope{PayloadType: d.GetPayloadType(),
 			Payload: base64.StdEncoding.EncodeToString(e.payload), Signatures: []dsse.Signature{{Sig: base64.StdEncoding.EncodeToString(sig)}}}}
@@ -65,7 +67,7 @@ func TestABundleOfThePublicSigstoreIsJudged(t *testing.T) {
 				row.change(e)
 			}
 			p := &Policy{Root: root, Identities: []Identity{row.id}}
-			f, st := &finding{}, &Statement{Type: TypeProvenance}
+			f, st := &finding{}, &Statement{Type: statement.TypeProvenance}
 			(&judge{p, about}).certificate(f, e, st, p.Identities, nil)
 			switch {
 			case row.check == "" && f.failed != nil:

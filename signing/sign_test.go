@@ -23,6 +23,7 @@ import (
 
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 func TestEveryKindOfKeySignsAndIsVerified(t *testing.T) {
@@ -42,7 +43,7 @@ func TestEveryKindOfKeySignsAndIsVerified(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			signtest.Attach(t, image, sign(t, s, image, signing.TypeSignature, nil))
+			signtest.Attach(t, image, sign(t, s, image, statement.TypeSignature, nil))
 			k, err := signing.LoadKey(public)
 			if err != nil {
 				t.Fatal(err)
@@ -117,6 +118,31 @@ func TestKeysThatAreRefused(t *testing.T) {
 	}
 }
 
+// A45: what a log of the first version is sent whole must be smaller than what a bundle may hold.
+func TestHowLargeAStatementMayBe(t *testing.T) {
+	private, _ := signtest.Key(t)
+	for what, row := range map[string]struct {
+		services signing.Services
+		most     int
+	}{
+		"no log":                      {signing.Services{}, 12_386_304},
+		"a log of the second version": {signing.Services{Rekor: "https://r.example"}, 12_386_304},
+		"a log of the first version":  {signing.Services{Rekor: "https://r.example", RekorV1: true}, 2 << 20},
+	} {
+		with := signing.SignWith{Key: private, Services: row.services}
+		if row.services.Rekor != "" {
+			with.Root = &signing.Root{}
+		}
+		s, err := signing.NewSigner(t.Context(), with)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if got := s.MaxStatement(); got != row.most {
+			t.Errorf("%s: %d bytes, want %d", what, got, row.most)
+		}
+	}
+}
+
 func TestContradictionsBetweenKeyAndServices(t *testing.T) {
 	private, _ := signtest.Key(t)
 	tok := token("x.y.z")
@@ -142,7 +168,7 @@ func TestContradictionsBetweenKeyAndServices(t *testing.T) {
 func TestStatementsThatForgeDoesNotSign(t *testing.T) {
 	s, _ := keySigner(t)
 	image := newImage(t, signtest.Conforming)
-	good := string(signtest.Statement(t, image, signing.TypeSPDX, sbom))
+	good := string(signtest.Statement(t, image, statement.TypeSPDX, sbom))
 	for name, bad := range map[string]string{
 		"version 0.1":     strings.Replace(good, "/v1\"", "/v0.1\"", 1),
 		"no predicate":    strings.Replace(good, `"predicate":`, `"predicat":`, 1),
@@ -198,7 +224,7 @@ func TestAKeyServiceSigns(t *testing.T) {
 		t.Fatal(err)
 	}
 	image := newImage(t, signtest.Conforming)
-	signtest.Attach(t, image, sign(t, s, image, signing.TypeSignature, nil))
+	signtest.Attach(t, image, sign(t, s, image, statement.TypeSignature, nil))
 	if _, err := check(t, image, signing.Policy{Keys: []signing.Key{{PEM: s.PublicKey()}}}); err != nil {
 		t.Error(err)
 	}
@@ -295,7 +321,7 @@ func TestAWSSigns(t *testing.T) {
 				t.Fatal(err)
 			}
 			image := newImage(t, signtest.Conforming)
-			signtest.Attach(t, image, sign(t, s, image, signing.TypeSignature, nil))
+			signtest.Attach(t, image, sign(t, s, image, statement.TypeSignature, nil))
 			if _, err := check(t, image, signing.Policy{Keys: []signing.Key{{PEM: s.PublicKey()}}}); err != nil {
 				t.Error(err)
 			}
@@ -343,8 +369,8 @@ func TestExpectationsThatAreRefused(t *testing.T) {
 		{"a negative number", with(func(p *signing.Policy) { p.Times = -1 }), "negative"},
 		{"a key that is none", signing.Policy{Keys: []signing.Key{{PEM: []byte("x")}}}, "no key in PEM form"},
 		{"a window that ends before it begins", signing.Policy{Keys: []signing.Key{backwards}}, "before it begins"},
-		{"more signers than are named", signing.Policy{Keys: []signing.Key{key}, Statements: []signing.Requirement{{Types: []string{signing.TypeSPDX}, Signers: 2}}}, "2 signers are demanded of 1"},
-		{"nothing that must be there", signing.Policy{Keys: []signing.Key{key}, Statements: []signing.Requirement{{Types: []string{signing.TypeSPDX}, Optional: true}}}, "no statement is demanded"},
+		{"more signers than are named", signing.Policy{Keys: []signing.Key{key}, Statements: []signing.Requirement{{Types: []string{statement.TypeSPDX}, Signers: 2}}}, "2 signers are demanded of 1"},
+		{"nothing that must be there", signing.Policy{Keys: []signing.Key{key}, Statements: []signing.Requirement{{Types: []string{statement.TypeSPDX}, Optional: true}}}, "no statement is demanded"},
 		{"a statement without a type", signing.Policy{Keys: []signing.Key{key}, Statements: []signing.Requirement{{}}}, "no type"},
 		{"a mirror without a registry", signing.Policy{Keys: []signing.Key{key}, Repositories: []string{"x"}}, "no repository name"},
 	} {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 // Thresholds: a pattern is one signer whoever fits it, and a name that two patterns fit is one.
@@ -13,7 +14,7 @@ func TestAPatternIsOneSigner(t *testing.T) {
 	s := signtest.Start(t, signtest.Options{})
 	image := signtest.Push(t, signtest.Repository(t, signtest.Registry(t, signtest.Conforming), "team/train"), "1", signtest.Image(t))
 	for _, who := range []string{"a@example.org", "b@example.org"} {
-		signtest.Attach(t, image, sign(t, identitySigner(t, s, s.Token(t, who)), image, signing.TypeSignature, nil))
+		signtest.Attach(t, image, sign(t, identitySigner(t, s, s.Token(t, who)), image, statement.TypeSignature, nil))
 	}
 	pattern := func(p string) signing.Identity { return signing.Identity{Pattern: p, Issuer: s.Email} }
 	exact := func(n string) signing.Identity { return signing.Identity{Name: n, Issuer: s.Email} }

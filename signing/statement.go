@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"github.com/forge-build/forge/signing/statement"
 	"github.com/forge-build/forge/signing/strictjson"
 )
 
@@ -53,14 +54,14 @@ func readStatement(payload []byte) (*head, error) {
 	if h.Statement != statementV1 && h.Statement != statementV0 {
 		return nil, fmt.Errorf("_type is %s, not %q", strictjson.Quote(h.Statement), statementV1)
 	}
-	if len(h.Predicate) == 0 && h.Type != TypeSignature { // cosign's signatures have none
+	if len(h.Predicate) == 0 && h.Type != statement.TypeSignature { // cosign's signatures have none
 		return nil, fmt.Errorf("it has no predicate")
 	}
 	var subjects []json.RawMessage
 	if err := json.Unmarshal(m["subject"], &subjects); err != nil || len(subjects) != 1 {
 		return nil, fmt.Errorf("it has %d subjects, not exactly one", len(subjects))
 	}
-	if h.Type == TypeReference {
+	if h.Type == statement.TypeReference {
 		h.Elsewhere = readReference(h.Predicate)
 	}
 	return h, h.subject(subjects[0])

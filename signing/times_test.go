@@ -22,6 +22,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 
 	"github.com/forge-build/forge/signing/evidence"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 const (
@@ -32,7 +33,7 @@ const (
 var about = Image{"registry.example/team/train", v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("a", 64)}}
 
 func payloadAbout() []byte {
-	return []byte(fmt.Sprintf(`{"_type":%q,"subject":[{"name":%q,"digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`, statementV1, about.Repository, about.Digest.Hex, TypeSignature))
+	return []byte(fmt.Sprintf(`{"_type":%q,"subject":[{"name":%q,"digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`, statementV1, about.Repository, about.Digest.Hex, statement.TypeSignature))
 }
 
 func virtual(t *testing.T) *ca.VirtualSigstore {
@@ -116,7 +117,7 @@ func failedAt(e *entity, tm root.TrustedMaterial, change func(*Policy)) string {
 		change(p)
 	}
 	j, f := &judge{p, about}, &finding{}
-	st := &Statement{Type: TypeSignature}
+	st := &Statement{Type: statement.TypeSignature}
 	if j.about(f, e, st) {
 		j.certificate(f, e, st, p.Identities, p.Keys)
 	}

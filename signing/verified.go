@@ -1,8 +1,10 @@
 package signing
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -93,6 +95,14 @@ func (s *Statement) Document() []byte {
 		return s.document.bytes()
 	}
 	return s.Predicate
+}
+
+// Open reads what [Statement.Document] gives, without holding all of a document that lies elsewhere.
+func (s *Statement) Open() io.Reader {
+	if s.document != nil {
+		return s.document.open()
+	}
+	return bytes.NewReader(s.Predicate)
 }
 
 // Signature says who signed.

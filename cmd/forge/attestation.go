@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -87,11 +89,14 @@ func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref 
 		return &signing.NotVerifiedError{Image: image, Checks: []signing.Check{{ID: signing.CheckPresent, Status: signing.Failed, Expected: strings.Join(types, " or "), Found: "none by whom the policy names for it"}}}
 	}
 	t.say("%s of %s by %s", s.Type, s.Subject, s.Signer)
-	document := s.Document()
-	if o.statement || len(document) == 0 {
-		document = s.Payload
+	document := io.Reader(bytes.NewReader(s.Payload))
+	if !o.statement && (s.Elsewhere != "" || len(s.Predicate) > 0) {
+		document = s.Open() // which may be large
 	}
-	_, err = t.stdout().Write(append(document, '\n'))
+	out := t.stdout()
+	if _, err = io.Copy(out, document); err == nil {
+		_, err = out.Write([]byte{'\n'})
+	}
 	return err
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 // signature is what a publisher may have signed about a base: it, or how it was made.
-var signature = []string{signing.TypeSignature, signing.TypeProvenance}
+var signature = []string{statement.TypeSignature, statement.TypeProvenance}
 
 // verifyBase looks whether whom the recipe names has signed the image that lies below another,
 // and says what came of it; nil if none lies there. What is named and not there is not verified.

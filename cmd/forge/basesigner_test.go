@@ -190,7 +190,7 @@ func TestABaseSignedByAnIdentity(t *testing.T) {
 	if r := n.run("lock", "-q", "recipe.hcl"); r.code != exitUnverified || !strings.Contains(r.err, "the base of image \"a\"") {
 		t.Errorf("unsigned: exit %d: %s", r.code, r.err)
 	}
-	signed, err := signer.Sign(t.Context(), signtest.Statement(t, base, signing.TypeSignature, nil))
+	signed, err := signer.Sign(t.Context(), signtest.Statement(t, base, statement.TypeSignature, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

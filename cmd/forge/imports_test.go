@@ -44,7 +44,7 @@ var rooms = map[string]struct{ forge, owns []string }{
 	"builder/layer":      {[]string{"builder/inflate"}, nil},
 	"builder/inflate":    {nil, nil},
 	"recipes/registry":   {nil, []string{"github.com/google/go-containerregistry/pkg/v1/remote", "github.com/google/go-containerregistry/pkg/authn"}},
-	"signing":            {[]string{"recipes/registry", "recipes/trust", "signing/evidence", "signing/strictjson"}, []string{"github.com/sigstore/", "github.com/in-toto/", "github.com/secure-systems-lab/"}},
+	"signing":            {[]string{"recipes/registry", "recipes/trust", "signing/evidence", "signing/statement", "signing/strictjson"}, []string{"github.com/sigstore/", "github.com/in-toto/", "github.com/secure-systems-lab/"}},
 	"signing/evidence":   {[]string{"recipes/registry", "signing/strictjson"}, nil},
 	"signing/strictjson": {nil, nil},
 	"signing/signtest":   {nil, nil},

@@ -363,7 +363,7 @@ func TestTheBuilderIsWhoseCertificateSigned(t *testing.T) {
 		image := signtest.Push(t, signtest.Repository(t, host, fmt.Sprintf("team/i%d", len(builder))), "1", signtest.Image(t))
 		provenance := map[string]any{"buildDefinition": map[string]any{"buildType": statement.BuildType, "externalParameters": map[string]any{}, "resolvedDependencies": []any{}},
 			"runDetails": map[string]any{"builder": map[string]any{"id": builder}}}
-		for kind, predicate := range map[string]any{signing.TypeSignature: nil, signing.TypeProvenance: provenance} {
+		for kind, predicate := range map[string]any{statement.TypeSignature: nil, statement.TypeProvenance: provenance} {
 			signed, err := signer.Sign(t.Context(), signtest.Statement(t, image, kind, predicate))
 			if err != nil {
 				t.Fatal(err)

@@ -547,6 +547,13 @@ func TestAListIsVerifiedAtOnce(t *testing.T) {
 	if strings.Count(s.out, "\n") != 12 || strings.Contains(s.out, bad.String()) {
 		t.Errorf("printed %q", s.out)
 	}
+	if want := "\nforge: 1 of 13 images are not verified\n"; !strings.HasSuffix(s.err, want) {
+		t.Errorf("it ends with %q, want %q", s.err, want)
+	}
+	s = expects(t, 4, "", "verify", "--policy", policy, "--all", w.write("mixed.txt", w.host+"/ml/gone:1\n"+w.host+"/ml/bad:1\n"+w.host+"/ml/i00:1\n"))
+	if want := "\nforge: 1 of 3 images are not verified, 1 could not be read\n"; !strings.HasSuffix(s.err, want) || s.out != good[0]+"\n" {
+		t.Errorf("it ends with %q, want %q; printed %q", s.err, want, s.out)
+	}
 	expects(t, 1, "1 of 1 images could not be read", "verify", "--policy", policy, "--all", w.write("gone.txt", w.host+"/ml/gone:1\n"))
 	manifest := fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: train}\nspec:\n  containers:\n    - name: a\n      image: %s/ml/i00:1\n    - name: b\n      image: %s/ml/bad:1\n", w.host, w.host)
 	s = expects(t, 4, "Pod train, line 9", "verify", "--json", "--policy", policy, "--all", w.write("pod.yaml", manifest))

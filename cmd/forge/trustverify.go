@@ -267,7 +267,11 @@ func (w *truster) counting(image signing.Image, v *signing.Verified, out *accept
 			continue
 		}
 		out.Statements = append(out.Statements, s)
-		all = append(all, judge.Statement{Type: s.Type, Document: s.Document, Signers: w.names(s), By: s.Signer.Credential(), Identity: s.Signer.Identity, Time: s.Time, Evidence: s.Evidence})
+		one := judge.Statement{Type: s.Type, Document: s.Document, Signers: w.names(s), By: s.Signer.Credential(), Identity: s.Signer.Identity, Time: s.Time, Evidence: s.Evidence}
+		if s.Elsewhere != "" {
+			one.Large = s.Open
+		}
+		all = append(all, one)
 	}
 	return all
 }

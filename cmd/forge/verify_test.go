@@ -18,6 +18,7 @@ import (
 
 	"github.com/forge-build/forge/signing"
 	"github.com/forge-build/forge/signing/signtest"
+	"github.com/forge-build/forge/signing/statement"
 )
 
 // forgeRun runs forge as a user does and returns stdout, stderr and the exit code.
@@ -48,7 +49,7 @@ func signedImage(t *testing.T, repo name.Repository) (image name.Digest, public 
 		t.Fatal(err)
 	}
 	image = signtest.Push(t, repo, "1", signtest.Image(t))
-	for _, kind := range []string{signing.TypeSignature, signing.TypeSPDX} {
+	for _, kind := range []string{statement.TypeSignature, statement.TypeSPDX} {
 		out, err := s.Sign(t.Context(), signtest.Statement(t, image, kind, nil))
 		if err != nil {
 			t.Fatal(err)
@@ -192,7 +193,7 @@ func TestALayoutIsVerifiedWithoutANetwork(t *testing.T) {
 			t.Fatal(err)
 		}
 		image := signtest.Push(t, repo, "2", signtest.Image(t))
-		out, err := signer.Sign(t.Context(), signtest.Statement(t, image, signing.TypeSignature, nil))
+		out, err := signer.Sign(t.Context(), signtest.Statement(t, image, statement.TypeSignature, nil))
 		if err != nil {
 			t.Fatal(err)
 		}

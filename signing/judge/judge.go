@@ -3,6 +3,7 @@ package judge
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -19,19 +20,20 @@ const (
 	TypeSPDX        = statement.TypeSPDX
 	TypeCycloneDX   = statement.TypeCycloneDX
 	TypeVulns       = statement.TypeVulns
-	TypeVulnsCosign = "https://cosign.sigstore.dev/attestation/vuln/v1" // github.com/sigstore/cosign/specs
+	TypeVulnsCosign = statement.TypeVulnsCosign
 	TypeTests       = statement.TypeTests
 )
 
 // Statement is a statement whose signature was verified.
 type Statement struct {
 	Type     string
-	Document func() []byte // the verified bytes; they are not kept
-	Signers  []string      // names of the policy's signers that made it, or may have
-	By       string        // the credential that signed it: what makes two signers different
-	Identity string        // the name in the certificate that signed it; empty: a key did
-	Time     time.Time     // when it was signed, as others prove; zero: nobody does
-	Evidence string        // digest of the bundle or signature, for messages
+	Document func() []byte    // the verified bytes; they are not kept
+	Large    func() io.Reader // of a document that lies beside its statement, and whose bytes are known to be strict: reads it in pieces; nil: Document is small
+	Signers  []string         // names of the policy's signers that made it, or may have
+	By       string           // the credential that signed it: what makes two signers different
+	Identity string           // the name in the certificate that signed it; empty: a key did
+	Time     time.Time        // when it was signed, as others prove; zero: nobody does
+	Evidence string           // digest of the bundle or signature, for messages
 }
 
 // Case is all that a judgement depends on.

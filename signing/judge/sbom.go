@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -37,7 +38,7 @@ func (j *judgement) sbom() {
 	}
 	// Every one of a trusted signer must hold: a reader may take any of them.
 	for _, s := range statements {
-		b, err := readBill(s.Type, s.Document())
+		b, err := readBill(s)
 		switch {
 		case err != nil:
 			j.failed("sbom", s, "an SBOM as its type says", "%v", err)
@@ -73,18 +74,23 @@ func (j *judgement) minimum(s *Statement, b *bill) {
 	}
 }
 
-func readBill(kind string, raw []byte) (*bill, error) {
-	if err := strictjson.Check(raw); err != nil {
-		return nil, err
+func readBill(s *Statement) (*bill, error) {
+	open := s.Large
+	if open == nil {
+		raw := s.Document()
+		if err := strictjson.Check(raw); err != nil {
+			return nil, err
+		}
+		open = func() io.Reader { return bytes.NewReader(raw) }
 	}
-	if kind == TypeSPDX {
-		return readSPDX(raw)
+	if s.Type == TypeSPDX {
+		return readSPDX(open)
 	}
-	return readCycloneDX(raw)
+	return readCycloneDX(open())
 }
 
 // readSPDX reads SPDX 2.x. Source: spdx.github.io/spdx-spec/v2.3.
-func readSPDX(raw []byte) (*bill, error) {
+func readSPDX(open func() io.Reader) (*bill, error) {
 	version, described := "", map[string]bool{}
 	describes := func(v json.RawMessage) error {
 		r, err := sub(v)
@@ -101,7 +107,7 @@ func readSPDX(raw []byte) (*bill, error) {
 		}
 		return nil
 	}
-	err := walk(raw, map[string]func(json.RawMessage) error{
+	err := walk(open(), map[string]func(json.RawMessage) error{
 		"spdxVersion":       func(v json.RawMessage) error { return json.Unmarshal(v, &version) },
 		"documentDescribes": func(v json.RawMessage) error { return eachText(v, func(s string) { described[s] = true }) },
 		"relationships[]":   describes,
@@ -113,7 +119,7 @@ func readSPDX(raw []byte) (*bill, error) {
 		return nil, fmt.Errorf("spdxVersion is %s, SPDX-2.x is due", strictjson.Quote(version))
 	}
 	b := &bill{python: map[string][]string{}}
-	return b, walk(raw, map[string]func(json.RawMessage) error{"packages[]": func(v json.RawMessage) error {
+	return b, walk(open(), map[string]func(json.RawMessage) error{"packages[]": func(v json.RawMessage) error {
 		p, err := sub(v)
 		if err != nil {
 			return err
@@ -138,10 +144,10 @@ func readSPDX(raw []byte) (*bill, error) {
 }
 
 // readCycloneDX reads CycloneDX 1.x. Source: cyclonedx.org/docs/1.6/json.
-func readCycloneDX(raw []byte) (*bill, error) {
+func readCycloneDX(r io.Reader) (*bill, error) {
 	format, version := "", ""
 	b := &bill{python: map[string][]string{}}
-	err := walk(raw, map[string]func(json.RawMessage) error{
+	err := walk(r, map[string]func(json.RawMessage) error{
 		"bomFormat":   func(v json.RawMessage) error { return json.Unmarshal(v, &format) },
 		"specVersion": func(v json.RawMessage) error { return json.Unmarshal(v, &version) },
 		"metadata": func(v json.RawMessage) error {
@@ -219,8 +225,8 @@ func (b *bill) pypi(purl string) {
 
 // walk reads the top level of an object that was checked and hands the values of some keys,
 // or of "key[]" each value of its list, to functions; what nobody asks for is not kept.
-func walk(raw []byte, of map[string]func(json.RawMessage) error) error {
-	dec := json.NewDecoder(bytes.NewReader(raw))
+func walk(r io.Reader, of map[string]func(json.RawMessage) error) error {
+	dec := json.NewDecoder(r)
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		return errors.New("it is no object")
 	}

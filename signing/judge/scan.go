@@ -527,7 +527,7 @@ func SBOMOf(c Case) *Statement {
 	}
 	j := &judgement{Case: c}
 	for _, s := range j.of(c.Rule.SBOM.SignedBy, TypeSPDX, TypeCycloneDX) {
-		if b, err := readBill(s.Type, s.Document()); err == nil && b.packages > 0 {
+		if b, err := readBill(s); err == nil && b.packages > 0 {
 			return s
 		}
 	}

@@ -12,16 +12,18 @@ import (
 // Predicate types. Sources: slsa.dev/spec/v1.0/provenance; github.com/in-toto/attestation,
 // spec/predicates; github.com/sigstore/cosign, pkg/types; openvex.dev/docs.
 const (
-	TypeSignature  = "https://sigstore.dev/cosign/sign/v1"
-	TypeProvenance = "https://slsa.dev/provenance/v1"
-	TypeSPDX       = "https://spdx.dev/Document"
-	TypeCycloneDX  = "https://cyclonedx.org/bom"
-	TypeVulns      = "https://in-toto.io/attestation/vulns/v0.2"
-	TypeOpenVEX    = "https://openvex.dev/ns/v0.2.0"
-	TypeTests      = "https://in-toto.io/attestation/test-result/v0.1"
-	TypeFacts      = "https://github.com/forge-build/forge/facts/v1"
-	TypeBase       = "https://github.com/forge-build/forge/base/v1"
-	TypeReference  = "https://in-toto.io/attestation/reference/v0.1"
+	TypeSignature    = "https://sigstore.dev/cosign/sign/v1"
+	TypeProvenance   = "https://slsa.dev/provenance/v1"
+	TypeSPDX         = "https://spdx.dev/Document"
+	TypeCycloneDX    = "https://cyclonedx.org/bom"
+	TypeVulns        = "https://in-toto.io/attestation/vulns/v0.2"
+	TypeVulnsCosign  = "https://cosign.sigstore.dev/attestation/vuln/v1" // github.com/sigstore/cosign/specs; read alone
+	TypeOpenVEX      = "https://openvex.dev/ns/v0.2.0"
+	TypeOpenVEXPlain = "https://openvex.dev/ns" // read alone
+	TypeTests        = "https://in-toto.io/attestation/test-result/v0.1"
+	TypeFacts        = "https://github.com/forge-build/forge/facts/v1" // forge's own: driver, GPUs
+	TypeBase         = "https://github.com/forge-build/forge/base/v1"  // forge's own: who signed the image below
+	TypeReference    = "https://in-toto.io/attestation/reference/v0.1" // a document that lies elsewhere
 )
 
 // Image is what a statement is about.
