@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -11,9 +12,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 )
@@ -32,6 +35,41 @@ func LoadKey(path string) (Key, error) {
 		return Key{}, &PolicyError{fmt.Sprintf("key %q: %v", path, err)}
 	}
 	return k, nil
+}
+
+// FindKey reads a public key from a file in PEM form, or asks a key management service for it, where
+// ref is SCHEME://….
+func FindKey(ctx context.Context, ref string) (Key, error) {
+	scheme, _, ok := strings.Cut(ref, "://")
+	if !ok {
+		return LoadKey(ref)
+	}
+	if err := errors.Join(allowScheme(scheme), believesNobody()); err != nil {
+		return Key{}, &KeyError{ref, err.Error()}
+	}
+	sv, err := openService(ctx, ref)
+	if err != nil {
+		return Key{}, fmt.Errorf("opening key %q: %w", ref, err)
+	}
+	_, k, err := publicOf(ctx, ref, sv)
+	return k, err
+}
+
+// publicOf is the public half of what signs; ref names it in messages.
+func publicOf(ctx context.Context, ref string, sv signature.SignerVerifier) (crypto.PublicKey, Key, error) {
+	pub, err := sv.PublicKey(options.WithContext(ctx))
+	if err != nil {
+		return nil, Key{}, fmt.Errorf("asking for the public key of %q: %w", ref, err)
+	}
+	text, err := cryptoutils.MarshalPublicKeyToPEM(pub)
+	if err != nil {
+		return nil, Key{}, &KeyError{ref, "its kind cannot sign"}
+	}
+	k := Key{PEM: text}
+	if _, err := k.public(); err != nil {
+		return nil, Key{}, &KeyError{ref, err.Error()}
+	}
+	return pub, k, nil
 }
 
 // public is the key itself: one PEM block, ECDSA on a NIST curve, Ed25519, or RSA of at

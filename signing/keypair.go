@@ -20,7 +20,6 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore-go/pkg/sign"
-	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 )
@@ -190,17 +189,9 @@ type keypair struct {
 }
 
 func newKeypair(ctx context.Context, ref string, sv signature.SignerVerifier, logged bool) (sign.Keypair, Key, error) {
-	pub, err := sv.PublicKey(options.WithContext(ctx))
+	pub, key, err := publicOf(ctx, ref, sv)
 	if err != nil {
-		return nil, Key{}, fmt.Errorf("asking for the public key of %q: %w", ref, err)
-	}
-	text, err := cryptoutils.MarshalPublicKeyToPEM(pub)
-	if err != nil {
-		return nil, Key{}, &KeyError{ref, "its kind cannot sign"}
-	}
-	key := Key{PEM: text}
-	if _, err := key.public(); err != nil {
-		return nil, Key{}, &KeyError{ref, err.Error()}
+		return nil, Key{}, err
 	}
 	var opts []signature.LoadOption
 	if _, ok := pub.(ed25519.PublicKey); ok && logged {
@@ -215,7 +206,7 @@ func newKeypair(ctx context.Context, ref string, sv signature.SignerVerifier, lo
 		return nil, Key{}, &KeyError{ref, "its kind cannot sign"}
 	}
 	sum := sha256.Sum256(der)
-	return &keypair{sv, pub, string(text), base64.StdEncoding.EncodeToString(sum[:]), details}, key, nil
+	return &keypair{sv, pub, string(key.PEM), base64.StdEncoding.EncodeToString(sum[:]), details}, key, nil
 }
 
 func (k *keypair) GetHashAlgorithm() protocommon.HashAlgorithm {

@@ -62,7 +62,7 @@ func runAttestation(ctx context.Context, t *terminal, o attestationOptions, ref 
 		o.require = append(o.require, o.kind)
 		o.attestationsOnly = true
 	}
-	v, err := newVerifier(t, o.verifyOptions)
+	v, err := newVerifier(ctx, t, o.verifyOptions)
 	if err != nil {
 		return t.unverified(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -360,6 +361,98 @@ func rawSignature(key crypto.Signer, algorithm string, digest []byte) ([]byte, e
 	return nil, fmt.Errorf("no key")
 }
 
+// amazon is AWS KMS, which speaks JSON. Source: AWS KMS' API reference, DescribeKey, GetPublicKey, Sign;
+// Signature Version 4.
+type amazon struct {
+	*keyService
+	spec       string
+	algorithms []string // the first one is what clients choose
+}
+
+const (
+	amazonID     = "AKIAIOSFODNN7EXAMPLE"
+	amazonSecret = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
+)
+
+// newAmazon puts KMS into the internet, with credentials of somebody who may use it.
+func newAmazon(spec string, algorithms ...string) func(*internet, *keyService) string {
+	return func(n *internet, k *keyService) string {
+		a := &amazon{k, spec, algorithms}
+		n.host("kms.eu-west-1.amazonaws.com", a.ServeHTTP)
+		n.set("AWS_ACCESS_KEY_ID="+amazonID, "AWS_SECRET_ACCESS_KEY="+amazonSecret, "AWS_REGION=eu-west-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1", "AWS_CA_BUNDLE=",
+			"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "SSL_CERT_FILE="+n.path("ca.pem"))
+		return "awskms:///alias/images"
+	}
+}
+
+func (a *amazon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	refuse := func(code int, kind, text string) {
+		answerJSON(w, code, map[string]string{"__type": kind, "message": text})
+	}
+	if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential="+amazonID+"/"+time.Now().UTC().Format("20060102")+"/eu-west-1/kms/aws4_request,") {
+		refuse(400, "UnrecognizedClientException", "The security token included in the request is invalid.")
+		return
+	}
+	var q struct {
+		KeyID                         string `json:"KeyId"`
+		Message                       []byte
+		MessageType, SigningAlgorithm string
+	}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		refuse(400, "SerializationException", "no JSON")
+		return
+	}
+	action := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "TrentService.")
+	call := map[string]string{"Sign": "sign"}[action]
+	if call == "" {
+		call = "get"
+	}
+	switch {
+	case q.KeyID != "alias/images":
+		refuse(400, "NotFoundException", "Alias arn:aws:kms:eu-west-1:111122223333:"+q.KeyID+" is not found.")
+		return
+	case !a.asked(r.Context(), call):
+		refuse(400, "AccessDeniedException", "User: arn:aws:iam::111122223333:user/forge is not authorized to perform: kms:"+action+" on the key images, because no policy allows it: denied")
+		return
+	}
+	key, n := a.newest() // an alias leads to another key after it was rotated
+	arn := fmt.Sprintf("arn:aws:kms:eu-west-1:111122223333:key/00000000-0000-0000-0000-%012d", n)
+	about := map[string]any{"KeyId": arn, "Arn": arn, "Enabled": true, "KeySpec": a.spec, "CustomerMasterKeySpec": a.spec, "KeyUsage": "SIGN_VERIFY", "SigningAlgorithms": a.algorithms}
+	switch action {
+	case "DescribeKey":
+		answerJSON(w, 200, map[string]any{"KeyMetadata": about})
+	case "GetPublicKey":
+		about["PublicKey"], _ = x509.MarshalPKIXPublicKey(key.Public())
+		answerJSON(w, 200, about)
+	case "Sign":
+		sig, err := signedAs(key, q.SigningAlgorithm, q.Message)
+		if err == nil && q.MessageType != "DIGEST" {
+			err = fmt.Errorf("the message is no digest")
+		}
+		if err != nil || !slices.Contains(a.algorithms, q.SigningAlgorithm) {
+			refuse(400, "ValidationException", fmt.Sprintf("%s: %v", q.SigningAlgorithm, err))
+			return
+		}
+		a.done()
+		answerJSON(w, 200, map[string]any{"KeyId": arn, "Signature": sig, "SigningAlgorithm": q.SigningAlgorithm})
+	default:
+		refuse(400, "UnknownOperationException", action)
+	}
+}
+
+// signedAs signs a digest as AWS names the ways to do so.
+func signedAs(key crypto.Signer, algorithm string, digest []byte) ([]byte, error) {
+	hash := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}[algorithm[max(0, len(algorithm)-3):]]
+	if hash == 0 || len(digest) != hash.Size() {
+		return nil, fmt.Errorf("a digest of %d bytes", len(digest))
+	}
+	opts := crypto.SignerOpts(hash)
+	if strings.Contains(algorithm, "_PSS_") {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
+	}
+	return key.Sign(rand.Reader, digest, opts)
+}
+
 // cloud is a key service in an internet with a registry, and an image to publish.
 type cloud struct {
 	*internet
@@ -368,8 +461,9 @@ type cloud struct {
 	requests              func() int64
 }
 
-// places are the two services, by their schemes.
+// places are the services, by their schemes.
 var places = map[string]func(*internet, *keyService) string{
+	"awskms":   newAmazon("ECC_NIST_P256", "ECDSA_SHA_256"),
 	"azurekms": newAzure,
 	"gcpkms": func(n *internet, k *keyService) string {
 		return newGoogle(n, k, kmspb.CryptoKeyVersion_EC_SIGN_P256_SHA256)
@@ -398,7 +492,7 @@ func (c *cloud) verify(tag string, version int) said {
 func (c *cloud) silentAbout(s said, what string) {
 	c.t.Helper()
 	account, _ := os.ReadFile(c.path("account.json")) // of the one service alone
-	for _, secret := range []string{azureSecret, azureToken, "Bearer ey", "BEGIN PRIVATE", string(account[len(account)/2 : len(account)*3/4])} {
+	for _, secret := range []string{azureSecret, azureToken, amazonSecret, "Bearer ey", "BEGIN PRIVATE", string(account[len(account)/2 : len(account)*3/4])} {
 		if secret != "" && strings.Contains(s.out+s.err, secret) {
 			c.t.Errorf("%s: it tells %q: %s", what, secret, s.err)
 		}
@@ -408,7 +502,7 @@ func (c *cloud) silentAbout(s said, what string) {
 	}
 }
 
-// The key services of Google and Microsoft sign: forge's own libraries speak their protocols with
+// The key services of Amazon, Google and Microsoft sign: forge's own libraries speak their protocols with
 // servers that hold real keys, under the services' names.
 func TestKeyServicesSignWhatIsPublished(t *testing.T) {
 	for name, row := range map[string]struct {
@@ -417,11 +511,18 @@ func TestKeyServicesSignWhatIsPublished(t *testing.T) {
 		exit  int
 		text  string
 	}{
-		"Google, P-256":    {places["gcpkms"], newEC(elliptic.P256()), 0, ""},
-		"Microsoft, P-256": {places["azurekms"], newEC(elliptic.P256()), 0, ""},
-		"Microsoft, P-384": {places["azurekms"], newEC(elliptic.P384()), 0, ""},
-		"Microsoft, P-521": {places["azurekms"], newEC(elliptic.P521()), 0, ""},
-		"Microsoft, RSA":   {places["azurekms"], newRSA(2048), 2, "an EC key (P-256, P-384, P-521) can sign"},
+		"Amazon, P-256": {places["awskms"], newEC(elliptic.P256()), 0, ""},
+		"Amazon, P-384": {newAmazon("ECC_NIST_P384", "ECDSA_SHA_384"), newEC(elliptic.P384()), 0, ""},
+		"Amazon, P-521": {newAmazon("ECC_NIST_P521", "ECDSA_SHA_512"), newEC(elliptic.P521()), 0, ""},
+		"Amazon, RSA": {newAmazon("RSA_2048", "RSASSA_PKCS1_V1_5_SHA_256", "RSASSA_PKCS1_V1_5_SHA_384", "RSASSA_PKCS1_V1_5_SHA_512",
+			"RSASSA_PSS_SHA_256", "RSASSA_PSS_SHA_384", "RSASSA_PSS_SHA_512"), newRSA(2048), 0, ""}, // in AWS' order
+		"Amazon, RSA of 4096 bits":      {newAmazon("RSA_4096", "RSASSA_PKCS1_V1_5_SHA_256", "RSASSA_PSS_SHA_256"), newRSA(4096), 0, ""},
+		"Amazon, RSA as nobody expects": {newAmazon("RSA_2048", "RSASSA_PSS_SHA_256"), newRSA(2048), 2, "in a way that nobody verifies"},
+		"Google, P-256":                 {places["gcpkms"], newEC(elliptic.P256()), 0, ""},
+		"Microsoft, P-256":              {places["azurekms"], newEC(elliptic.P256()), 0, ""},
+		"Microsoft, P-384":              {places["azurekms"], newEC(elliptic.P384()), 0, ""},
+		"Microsoft, P-521":              {places["azurekms"], newEC(elliptic.P521()), 0, ""},
+		"Microsoft, RSA":                {places["azurekms"], newRSA(2048), 2, "an EC key (P-256, P-384, P-521) can sign"},
 		"Google, P-384": {func(n *internet, k *keyService) string {
 			return newGoogle(n, k, kmspb.CryptoKeyVersion_EC_SIGN_P384_SHA384)
 		}, newEC(elliptic.P384()), 0, ""},
@@ -447,6 +548,9 @@ func TestKeyServicesSignWhatIsPublished(t *testing.T) {
 			if v := c.verify("1.0", 1); v.code != 0 || v.out != s.out {
 				t.Errorf("verify: exit %d, %q, published %q: %s", v.code, v.out, s.out, v.err)
 			}
+			if v := c.run("verify", "--key", c.ref, c.registry+"/team/image:1.0"); v.code != 0 || v.out != s.out {
+				t.Errorf("verify with the service's key: exit %d, %q: %s", v.code, v.out, v.err)
+			}
 			if again := c.publish("1.0", c.ref); again.code != 0 || !strings.Contains(again.err, "every statement about it was signed before") {
 				t.Errorf("again: exit %d: %s", again.code, again.err)
 			}
@@ -467,7 +571,7 @@ func TestAKeyServiceThatCannotSign(t *testing.T) {
 				"nobody may see the key":         {"get", c.ref, nil, "enied"},
 				"nobody may sign with it":        {"sign", c.ref, nil, "trying the key"},
 				"no such key":                    {"", strings.Replace(c.ref, "images", "images-of-nobody", 1), nil, "not found"},
-				"no credentials":                 {"", c.ref, []string{"AZURE_CLIENT_SECRET=", "GOOGLE_APPLICATION_CREDENTIALS=" + c.path("none.json")}, ""},
+				"no credentials":                 {"", c.ref, []string{"AZURE_CLIENT_SECRET=", "AWS_SECRET_ACCESS_KEY=", "GOOGLE_APPLICATION_CREDENTIALS=" + c.path("none.json")}, ""},
 				"an authority that nobody knows": {"", c.ref, []string{"SSL_CERT_FILE=" + os.DevNull, "SSL_CERT_DIR=" + t.TempDir()}, "certificate"},
 			} {
 				if row.denied == "get" && scheme == "azurekms" {
@@ -479,13 +583,33 @@ func TestAKeyServiceThatCannotSign(t *testing.T) {
 				before := c.env
 				c.set(row.env...)
 				s := c.publish("1.0", row.ref)
+				asks := row.denied == "get" || row.ref != c.ref // the others are the same way, and slow
+				var v said
+				if asks {
+					v = c.run("verify", "--key", row.ref, c.registry+"/team/image:1.0")
+				}
 				c.env = before
 				if s.code != 1 || !strings.Contains(s.err, row.text) {
 					t.Errorf("%s: exit %d: %s", what, s.code, s.err)
 				}
 				c.silentAbout(s, what)
+				if asks {
+					if v.code != 1 || !strings.Contains(v.err, row.text) {
+						t.Errorf("%s, verify: exit %d: %s", what, v.code, v.err)
+					}
+					c.silentAbout(v, what)
+				}
 				if lines := strings.Count(strings.TrimSpace(s.err), "\n"); lines > 3 {
 					t.Errorf("%s: %d lines: %s", what, lines+1, s.err)
+				}
+			}
+			for ref, text := range map[string]string{"evil://x": "known are awskms", "https://evil.example/key.pub": "known are awskms", c.ref: "--offline"} {
+				args := []string{"verify", "--key", ref, c.registry + "/team/image:1.0"}
+				if ref == c.ref {
+					args = []string{"verify", "--offline", "--key", ref, "oci:" + c.layout}
+				}
+				if s := c.run(args...); s.code != 2 || !strings.Contains(s.err, text) {
+					t.Errorf("verify with %s: exit %d: %s", ref, s.code, s.err)
 				}
 			}
 			if n := c.requests(); n != 0 {

@@ -62,7 +62,7 @@ func runPull(ctx context.Context, t *terminal, o pullOptions, image string) erro
 			return usageError{fmt.Errorf("--to %q: it must be %s, or oci:DIR", o.to, engines)}
 		}
 	}
-	v, err := newVerifier(t, o.verifyOptions)
+	v, err := newVerifier(ctx, t, o.verifyOptions)
 	if err != nil {
 		return t.unverified(err)
 	}

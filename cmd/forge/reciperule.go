@@ -28,7 +28,7 @@ func (o recipeOptions) policyOf() (*trust.Policy, error) {
 	}
 	im := images[0]
 	if together := file.Together(im); len(images) > len(together) {
-		return nil, usageError{fmt.Errorf("%q has %d images; choose one with --recipe-image", o.recipe, len(images))}
+		return nil, usageError{fmt.Errorf("%q has %d images; choose one with --image", o.recipe, len(images))}
 	}
 	switch {
 	case im.Sign == nil:

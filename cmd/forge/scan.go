@@ -122,7 +122,7 @@ func runScan(ctx context.Context, t *terminal, o scanOptions, image string, only
 	if err != nil {
 		return err
 	}
-	signed, err := o.signed.reader(t)
+	signed, err := o.signed.reader(ctx, t)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ type attachment struct {
 }
 
 // reader says who is named, before anything is read; nil: nobody has asked for attestations.
-func (o *vexOptions) reader(t *terminal) (r *signedVEX, err error) {
+func (o *vexOptions) reader(ctx context.Context, t *terminal) (r *signedVEX, err error) {
 	named := len(o.identities)+len(o.patterns)+len(o.keys)+len(o.claims) > 0 || o.issuer+o.root != "" || o.unnamed
 	switch {
 	case !o.attestations && (named || o.trust != ""):
@@ -62,7 +62,7 @@ func (o *vexOptions) reader(t *terminal) (r *signedVEX, err error) {
 	}
 	r = &signedVEX{t: t}
 	if o.trust == "" {
-		r.policy, err = o.policy()
+		r.policy, err = o.policy(ctx)
 	} else {
 		var p *trust.Policy
 		if p, err = recipes.LoadTrust(o.trust); err == nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,7 +112,10 @@ or a full predicate type.`,
 func (o *verifyOptions) reading(c *cobra.Command) {
 	c.Flags().StringVar(&o.trust, "policy", "", "`FILE` of a trust policy, instead of flags that say who")
 	c.Flags().StringVar(&o.by.recipe, "recipe", "", "`FILE` of the recipe whose sign block says who, and from which and whose lock it must be built")
-	c.Flags().StringVar(&o.by.image, "recipe-image", "", "the image `NAME` of the recipe, where it has several")
+	for _, name := range []string{"image", "recipe-image"} {
+		c.Flags().StringVar(&o.by.image, name, "", "the image `NAME` of the recipe, where it has several")
+	}
+	_ = c.Flags().MarkDeprecated("recipe-image", "it is --image now, as in every other command") // there is such a flag
 	c.Flags().StringArrayVar(&o.by.vars, "var", nil, "a variable of the recipe, `NAME=VALUE` (repeatable)")
 	c.Flags().BoolVar(&o.offline, "offline", false, "refuse to open a connection: IMAGE must be a layout")
 	o.database.flags(c)
@@ -127,9 +131,11 @@ func (o *verifyOptions) platform(c *cobra.Command) {
 func (o *verifyOptions) either(c *cobra.Command) error {
 	switch {
 	case o.by.recipe == "" && (o.by.image != "" || len(o.by.vars) > 0):
-		return usageError{errors.New("--recipe-image and --var are about a --recipe")}
+		return usageError{errors.New("--image and --var are about a --recipe")}
 	case o.trust != "" && o.by.recipe != "":
 		return usageError{errors.New("--policy and --recipe both say what is expected")}
+	case o.offline && slices.ContainsFunc(o.keys, func(k string) bool { return strings.Contains(k, "://") }):
+		return usageError{errors.New("--offline opens no connection, and a --key of a key management service needs one; name a file with its public half")}
 	case o.trust == "" && o.by.recipe == "":
 		return nil
 	}
@@ -170,13 +176,13 @@ func (e *expectation) who(c *cobra.Command) {
 	f.StringArrayVar(&e.patterns, "identity-regexp", nil, "`PATTERN` that must match the whole name; with --issuer (repeatable)")
 	f.StringVar(&e.issuer, "issuer", "", "exact `URL` of the issuer of the signer's identity token")
 	f.StringToStringVar(&e.claims, "claim", nil, "`NAME=VALUE` that the certificate must hold, such as sourceRepositoryRef=refs/heads/main (repeatable)")
-	f.StringArrayVar(&e.keys, "key", nil, "`FILE` of a public key that may have signed (repeatable)")
+	f.StringArrayVar(&e.keys, "key", nil, "public `KEY` that may have signed: a file, or awskms://, azurekms://, gcpkms://, hashivault:// (repeatable)")
 	f.StringVar(&e.root, "trusted-root", "", "`FILE` of the trust root: certificate authorities, logs, time-stamp authorities")
 	f.Lookup("claim").DefValue = "" // else the help shows "[]"
 }
 
 // policy turns flags into a policy, which is judged here: before any connection.
-func (e *expectation) policy() (signing.Policy, error) {
+func (e *expectation) policy(ctx context.Context) (signing.Policy, error) {
 	p := signing.Policy{Repositories: e.repositories, UnnamedUnsafe: e.unnamed, Log: e.log, Times: e.times, Proof: e.proof}
 	formats := map[string]signing.Formats{"any": signing.AnyFormat, "bundle": signing.BundlesOnly, "legacy": signing.LegacyOnly}
 	var ok bool
@@ -196,7 +202,7 @@ func (e *expectation) policy() (signing.Policy, error) {
 		p.Identities = append(p.Identities, signing.Identity{Pattern: pattern, Issuer: e.issuer, Claims: e.claims})
 	}
 	for _, path := range e.keys {
-		k, err := signing.LoadKey(path)
+		k, err := signing.FindKey(ctx, path)
 		if err != nil {
 			return p, err
 		}
@@ -246,7 +252,7 @@ func (e *expectation) statements(p *signing.Policy) error {
 }
 
 func runVerify(ctx context.Context, t *terminal, o verifyOptions, ref string) error {
-	v, err := newVerifier(t, o)
+	v, err := newVerifier(ctx, t, o)
 	if err != nil {
 		return t.unverified(err)
 	}

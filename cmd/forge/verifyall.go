@@ -37,7 +37,7 @@ func runVerifyAll(ctx context.Context, t *terminal, o verifyOptions) error {
 	if err != nil {
 		return usageError{fmt.Errorf("reading %q: %w", o.all, err)}
 	}
-	v, err := newVerifier(t, o)
+	v, err := newVerifier(ctx, t, o)
 	if err != nil {
 		return t.unverified(err)
 	}
@@ -87,7 +87,7 @@ type verifier struct {
 	transport http.RoundTripper
 }
 
-func newVerifier(t *terminal, o verifyOptions) (v *verifier, err error) {
+func newVerifier(ctx context.Context, t *terminal, o verifyOptions) (v *verifier, err error) {
 	v = &verifier{}
 	if o.trust != "" || o.by.recipe != "" {
 		p, err := o.rules()
@@ -99,7 +99,7 @@ func newVerifier(t *terminal, o verifyOptions) (v *verifier, err error) {
 		}
 		v.trust.limits = evidence.Limits{Total: 64 << 20} // for each of those that run at once
 		v.trust.rescan = &rescanner{t: t, options: o.database, offline: o.offline}
-	} else if v.policy, err = o.policy(); err != nil {
+	} else if v.policy, err = o.policy(ctx); err != nil {
 		return nil, err
 	}
 	v.transport, err = transportOf()

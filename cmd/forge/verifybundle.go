@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,7 +35,7 @@ prints the digest (sha256:…) when everything holds.`,
   forge verify-bundle --bundle sbom.sigstore.json --trusted-root root.json --type spdx \
     --identity release@example.org --issuer https://accounts.example sha256:…`,
 		Args: exactly("FILE or DIGEST"),
-		RunE: func(_ *cobra.Command, args []string) error { return runVerifyBundle(t, o, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error { return runVerifyBundle(c.Context(), t, o, args[0]) },
 	}
 	f := c.Flags()
 	f.StringVar(&o.bundle, "bundle", "", "`FILE` of the bundle")
@@ -47,7 +48,7 @@ prints the digest (sha256:…) when everything holds.`,
 	return c
 }
 
-func runVerifyBundle(t *terminal, o bundleOptions, what string) error {
+func runVerifyBundle(ctx context.Context, t *terminal, o bundleOptions, what string) error {
 	if o.bundle == "" {
 		return usageError{errors.New("--bundle is missing")}
 	}
@@ -59,7 +60,7 @@ func runVerifyBundle(t *terminal, o bundleOptions, what string) error {
 		}
 		file.Type = types[0]
 	}
-	p, err := o.policy()
+	p, err := o.policy(ctx)
 	if err != nil {
 		return err
 	}
