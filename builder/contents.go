@@ -24,9 +24,9 @@ type Contents struct {
 // Close lets go of the files.
 func (c *Contents) Close() error { return c.disk.Close() }
 
-// Open returns the content of the n-th entry, a regular file.
-func (c *Contents) Open(n int) *io.SectionReader {
-	return io.NewSectionReader(c.disk, c.at[n], c.Entries[n].Size)
+// Section returns the content of the n-th entry, a regular file of a size in bytes.
+func (c *Contents) Section(n int, size int64) *io.SectionReader {
+	return io.NewSectionReader(c.disk, c.at[n], size)
 }
 
 // ReadContents reads a layer whose blob and tar must have these digests ("sha256:…"). Each

@@ -1,7 +1,9 @@
 package sbom
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"github.com/anchore/syft/syft/format/common/cyclonedxhelpers"
 	"github.com/anchore/syft/syft/license"
 	"github.com/anchore/syft/syft/pkg"
+	syftsbom "github.com/anchore/syft/syft/sbom"
 
 	"github.com/forge-build/forge/sbom/licence"
 )
@@ -19,7 +22,7 @@ import (
 // writeCycloneDX writes CycloneDX 1.6. Packages come first, in the inventory's order, then
 // the system, then files; a file that a package owns lies within it.
 func (inv *Inventory) writeCycloneDX(w io.Writer) error {
-	b := cyclonedxhelpers.ToFormatModel(*inv.bom)
+	b := cyclonedxhelpers.ToFormatModel(inv.betweenPackages())
 	if b.Components == nil || len(*b.Components) < len(inv.Packages) {
 		return fmt.Errorf("internal error: no document, or one without packages")
 	}
@@ -48,39 +51,79 @@ func (inv *Inventory) writeCycloneDX(w io.Writer) error {
 		c.Name, c.Version = x.Name, x.Version
 		inv.licenceOf(c, packages[i])
 	}
-	unknown := map[string]string{}
-	for _, u := range inv.Unowned {
-		unknown[u.raw] = u.Unknown()
-	}
-	top := all[:0:0]
-	var within = make([][]cyclonedx.Component, len(inv.Packages))
-	for i, c := range all {
-		if i < len(inv.Packages) || c.Type != cyclonedx.ComponentTypeFile {
-			top = append(top, c)
-			continue
-		}
-		if owners := inv.owners[c.Name]; len(owners) > 0 {
-			n := at[string(owners[0].ID())]
-			within[n] = append(within[n], c)
-			continue
-		}
-		if what := unknown[c.Name]; what != "" {
-			c.Properties = withProperty(c.Properties, "forge:unknown", what)
-		}
-		top = append(top, c)
-	}
-	for i, list := range within {
-		if len(list) > 0 {
-			top[i].Components = &list
-		}
-	}
-	b.Components = &top
 	for _, r := range inv.Removed {
 		b.Metadata.Properties = withProperty(b.Metadata.Properties, "forge:removed:"+r.Rule+":"+r.Owner, strconv.Itoa(r.Files)+" files, "+strconv.FormatInt(r.Bytes, 10)+" bytes")
 	}
-	enc := cyclonedx.NewBOMEncoder(w, cyclonedx.BOMFileFormatJSON)
+	within, top := make([][]listedFile, len(inv.Packages)), []listedFile(nil)
+	for _, f := range inv.listedFiles() {
+		switch owners := inv.owners[f.at.RealPath]; {
+		case f.node == nil: // Syft lists no such thing here
+		case len(owners) > 0:
+			n := at[string(owners[0].ID())]
+			within[n] = append(within[n], f)
+		default:
+			top = append(top, f)
+		}
+	}
+	unknown := map[string]string{}
+	for _, u := range inv.Unowned {
+		if what := u.Unknown(); what != "" {
+			unknown[u.raw] = what
+		}
+	}
+	var holes []hole
+	place := func(list *[]cyclonedx.Component, files []listedFile) *[]cyclonedx.Component {
+		if len(files) == 0 {
+			return list
+		}
+		mark := cyclonedx.Component{Type: cyclonedx.ComponentTypeFile, Name: newMark()}
+		holes = append(holes, hole{mark, func(e *elements) error { return inv.addComponents(e, files, unknown) }})
+		if list == nil {
+			list = &[]cyclonedx.Component{}
+		}
+		*list = append(*list, mark)
+		return list
+	}
+	for i, files := range within {
+		all[i].Components = place(all[i].Components, files)
+	}
+	b.Components = place(&all, top)
+	document, err := inSchema(b)
+	if err != nil {
+		return err
+	}
+	return splice(w, document, holes...)
+}
+
+// inSchema is a document as CycloneDX 1.6 has it.
+func inSchema(b *cyclonedx.BOM) (json.RawMessage, error) {
+	var out bytes.Buffer
+	enc := cyclonedx.NewBOMEncoder(&out, cyclonedx.BOMFileFormatJSON)
 	enc.SetEscapeHTML(false)
-	return enc.EncodeVersion(b, cyclonedx.SpecVersion1_6)
+	err := enc.EncodeVersion(b, cyclonedx.SpecVersion1_6)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
+}
+
+// addComponents writes files as Syft makes components of them.
+func (inv *Inventory) addComponents(e *elements, files []listedFile, unknown map[string]string) error {
+	return inv.inBatches(files, func(s syftsbom.SBOM) error {
+		b := cyclonedxhelpers.ToFormatModel(s)
+		list := (*b.Components)[:0]
+		for _, c := range *b.Components {
+			if what := unknown[c.Name]; what != "" {
+				c.Properties = withProperty(c.Properties, "forge:unknown", what)
+			}
+			if c.Type == cyclonedx.ComponentTypeFile {
+				list = append(list, c)
+			}
+		}
+		for _, c := range list {
+			if err := e.add(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // licenceOf states a component's licences: one identifier as such, more as one expression.

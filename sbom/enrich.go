@@ -25,7 +25,7 @@ func enrich(im *Image, t *tree, s *syftsbom.SBOM, plan *Plan) error {
 	libs, err := t.bundled(func(p string) (pkg.Package, bool) {
 		for _, x := range owners[p] {
 			if x.Type == pkg.PythonPkg {
-				return x, true
+				return *x, true
 			}
 		}
 		return pkg.Package{}, false
@@ -36,20 +36,29 @@ func enrich(im *Image, t *tree, s *syftsbom.SBOM, plan *Plan) error {
 	s.Artifacts.Packages.Add(libs...)
 	t.models(s, owners)
 	requalify(s, plan)
-	t.describeFiles(s)
 	sortRelationships(s)
 	return nil
 }
 
-// ownersOf lists who owns each path.
-func ownersOf(s *syftsbom.SBOM) map[string][]pkg.Package {
-	out := map[string][]pkg.Package{}
+// ownersOf lists who owns each path. A package is there once, however many files it owns.
+func ownersOf(s *syftsbom.SBOM) map[string][]*pkg.Package {
+	out := map[string][]*pkg.Package{}
+	known := map[artifact.ID]*pkg.Package{}
 	for _, r := range s.Relationships {
-		p, ok := r.From.(pkg.Package)
 		c, isFile := r.To.(file.Coordinates)
-		if ok && isFile && r.Type == artifact.ContainsRelationship {
-			out[c.RealPath] = append(out[c.RealPath], p)
+		if !isFile || r.Type != artifact.ContainsRelationship {
+			continue
 		}
+		p := known[r.From.ID()]
+		if p == nil {
+			x, ok := r.From.(pkg.Package)
+			if !ok {
+				continue
+			}
+			p = &x
+			known[x.ID()] = p
+		}
+		out[c.RealPath] = append(out[c.RealPath], p)
 	}
 	return out
 }
@@ -91,24 +100,6 @@ func requalify(s *syftsbom.SBOM, plan *Plan) {
 	}
 	for i, r := range s.Relationships {
 		s.Relationships[i].From, s.Relationships[i].To = cmp.Or(now[r.From.ID()], r.From), cmp.Or(now[r.To.ID()], r.To)
-	}
-}
-
-// describeFiles adds size and sum of each regular file.
-func (t *tree) describeFiles(s *syftsbom.SBOM) {
-	r := &resolver{t: t, time: t.im.Created}
-	s.Artifacts.FileMetadata = map[file.Coordinates]file.Metadata{}
-	s.Artifacts.FileDigests = map[file.Coordinates][]file.Digest{}
-	for _, p := range t.paths {
-		n := t.nodes[p]
-		if n.dir() || n.link() {
-			continue
-		}
-		c := file.NewCoordinates(p, t.im.Layers[n.layer].DiffID)
-		s.Artifacts.FileMetadata[c] = r.metadata(n)
-		if n.from.SHA256 != "" {
-			s.Artifacts.FileDigests[c] = []file.Digest{{Algorithm: "sha256", Value: n.from.SHA256}}
-		}
 	}
 }
 

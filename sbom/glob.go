@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"sort"
@@ -12,51 +13,76 @@ import (
 // basenames finds paths by the last element of a pattern, so that a pattern is compared with
 // few of an image's paths. Catalogers have some three hundred.
 type basenames struct {
-	sorted   []string            // distinct last elements
-	reversed []string            // the same, each read backwards, sorted
-	paths    map[string][]string // by last element
+	paths []string // by last element
+	ends  []string // distinct last elements, sorted as if each were read backwards
 }
 
 func newBasenames(paths []string) basenames {
-	b := basenames{paths: map[string][]string{}}
-	for _, p := range paths {
-		name := path.Base(p)
-		b.paths[name] = append(b.paths[name], p)
+	b := basenames{paths: slices.Clone(paths)}
+	slices.SortStableFunc(b.paths, func(p, q string) int { return strings.Compare(path.Base(p), path.Base(q)) })
+	for i, p := range b.paths {
+		if i == 0 || path.Base(p) != path.Base(b.paths[i-1]) {
+			b.ends = append(b.ends, path.Base(p))
+		}
 	}
-	for name := range b.paths {
-		b.sorted = append(b.sorted, name)
-		b.reversed = append(b.reversed, reverse(name))
-	}
-	sort.Strings(b.sorted)
-	sort.Strings(b.reversed)
+	slices.SortFunc(b.ends, compareEnds)
 	return b
 }
 
-func reverse(s string) string {
-	b := []byte(s)
-	slices.Reverse(b)
-	return string(b)
+// compareEnds compares as if both were read backwards.
+func compareEnds(a, b string) int {
+	for i := 1; i <= len(a) && i <= len(b); i++ {
+		if c := cmp.Compare(a[len(a)-i], b[len(b)-i]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(a), len(b))
 }
 
 const meta = `*?[{\`
 
-// like lists distinct last elements that a pattern's last element may match: more than do,
-// never fewer.
-func (b basenames) like(last string) []string {
-	if !strings.ContainsAny(last, meta) {
-		return []string{last}
-	}
-	if prefix := last[:strings.IndexAny(last, meta)]; prefix != "" {
-		return between(b.sorted, prefix)
-	}
-	if suffix := last[strings.LastIndexAny(last, "*?]}")+1:]; suffix != "" && !strings.Contains(last, `\`) {
-		var out []string
-		for _, r := range between(b.reversed, reverse(suffix)) {
-			out = append(out, reverse(r))
+// like calls f for the paths whose last elements a pattern's last element matches, as far as
+// its begin or its end says: more than it matches, never fewer.
+func (b basenames) like(last string, f func(name string, paths []string)) {
+	each := func(name string) {
+		if paths := b.called(name); len(paths) > 0 {
+			f(name, paths)
 		}
-		return out
 	}
-	return b.sorted
+	prefix, suffix := last, ""
+	if at := strings.IndexAny(last, meta); at >= 0 {
+		prefix, suffix = last[:at], last[strings.LastIndexAny(last, "*?]}")+1:]
+	} else {
+		each(last)
+		return
+	}
+	if prefix == "" && suffix != "" && !strings.Contains(last, `\`) {
+		from, _ := slices.BinarySearchFunc(b.ends, suffix, compareEnds)
+		for _, name := range b.ends[from:] {
+			if !strings.HasSuffix(name, suffix) {
+				break
+			}
+			each(name)
+		}
+		return
+	}
+	from, _ := slices.BinarySearchFunc(b.paths, prefix, func(p, prefix string) int { return strings.Compare(path.Base(p), prefix) })
+	for rest := b.paths[from:]; len(rest) > 0; {
+		name := path.Base(rest[0])
+		if !strings.HasPrefix(name, prefix) {
+			return
+		}
+		n := sort.Search(len(rest), func(i int) bool { return path.Base(rest[i]) != name })
+		f(name, rest[:n])
+		rest = rest[n:]
+	}
+}
+
+// called are the paths with a last element.
+func (b basenames) called(name string) []string {
+	from, _ := slices.BinarySearchFunc(b.paths, name, func(p, name string) int { return strings.Compare(path.Base(p), name) })
+	n := sort.Search(len(b.paths)-from, func(i int) bool { return path.Base(b.paths[from+i]) != name })
+	return b.paths[from : from+n]
 }
 
 // between are the elements of a sorted list that begin with prefix.
@@ -88,18 +114,18 @@ func (t *tree) glob(pattern string) ([]string, error) {
 		return t.scan(pattern)
 	}
 	var out []string
-	for _, name := range t.names.like(last) {
+	t.names.like(last, func(name string, paths []string) {
 		if ok, err := doublestar.Match(last, name); err != nil || !ok {
-			continue
+			return
 		}
-		for _, p := range t.names.paths[name] {
+		for _, p := range paths {
 			if dir == "/**/" {
 				out = append(out, p)
 			} else if ok, err := doublestar.Match(pattern, p); err == nil && ok {
 				out = append(out, p)
 			}
 		}
-	}
+	})
 	sort.Strings(out)
 	return out, nil
 }

@@ -27,7 +27,8 @@ type Inventory struct {
 	Differences []Difference `json:"differences,omitempty"`
 
 	bom    *syftsbom.SBOM
-	owners map[string][]pkg.Package // by path
+	tree   *tree                     // of the image; nil: the inventory was read
+	owners map[string][]*pkg.Package // by path
 	kept   func(Format) ([]byte, error)
 	refs   map[string]licence.Ref // of licences
 }
@@ -89,7 +90,8 @@ type Unowned struct {
 	// Archive: by its name it holds other files, and nobody has looked into it.
 	Archive bool `json:"archive,omitempty"`
 
-	raw, sha1 string // the path as it is
+	raw  string // the path as it is
+	sha1 [20]byte
 }
 
 // Unknown says of a file that nobody owns whether it may be a package, of which nothing is known:
@@ -121,7 +123,7 @@ func newInventory(ctx context.Context, im *Image, t *tree, s *syftsbom.SBOM, pla
 	if err != nil {
 		return nil, fmt.Errorf("listing the image: reading licences: %w", err)
 	}
-	inv := &Inventory{bom: s, owners: ownersOf(s), refs: refs}
+	inv := &Inventory{bom: s, tree: t, owners: ownersOf(s), refs: refs}
 	for id, r := range refs {
 		if r.Words != "" {
 			if inv.Licences == nil {

@@ -18,13 +18,23 @@ func (inv *Inventory) loose(t *tree) error {
 			evidence[l.RealPath] = true
 		}
 	}
+	regular := func(p string) bool { n := t.nodes[p]; return !n.dir() && !n.link() }
+	owned := func(p string) bool { return len(inv.owners[p]) > 0 || evidence[p] }
+	unowned := 0
+	for _, p := range t.paths {
+		if regular(p) {
+			inv.Files++
+			if !owned(p) {
+				unowned++
+			}
+		}
+	}
+	if unowned > 0 {
+		inv.Unowned = make([]Unowned, 0, unowned)
+	}
 	for _, p := range t.paths {
 		n := t.nodes[p]
-		if n.file == nil || n.dir() || n.link() {
-			continue
-		}
-		inv.Files++
-		if len(inv.owners[p]) > 0 || evidence[p] {
+		if !regular(p) || owned(p) {
 			continue
 		}
 		one, err := t.sums(p, n)
@@ -38,7 +48,7 @@ func (inv *Inventory) loose(t *tree) error {
 }
 
 // sums returns the SHA-1 of the regular file at p, and finds its SHA-256 if nobody has.
-func (t *tree) sums(p string, n *node) (_ string, err error) {
+func (t *tree) sums(p string, n *node) (one [sha1.Size]byte, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("listing the image: reading %+q of layer %s: %w", cut(p), t.im.Layers[n.layer].DiffID, err)
@@ -46,7 +56,7 @@ func (t *tree) sums(p string, n *node) (_ string, err error) {
 	}()
 	in, err := t.im.Layers[n.layer].Open(n.n)
 	if err != nil {
-		return "", err
+		return one, err
 	}
 	h, sum := sha1.New(), sha256.New() //nolint:gosec // as above
 	var all io.Writer = h
@@ -60,7 +70,7 @@ func (t *tree) sums(p string, n *node) (_ string, err error) {
 	if err == nil && n.from.SHA256 == "" {
 		n.from.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	}
-	return hex.EncodeToString(h.Sum(nil)), err
+	return [sha1.Size]byte(h.Sum(nil)), err
 }
 
 // archives are suffixes of files that hold others, into which no cataloger looks.

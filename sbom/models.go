@@ -17,7 +17,7 @@ func isModel(p string) bool { return endsIn(p, weights) }
 // models lists files of weights that no package owns. Syft's catalogers read the headers of
 // GGUF and safetensors, one model for each file or folder; a file of another form, or one whose
 // header is not to be understood, is a model of its own, which has the file's name.
-func (t *tree) models(s *syftsbom.SBOM, owners map[string][]pkg.Package) {
+func (t *tree) models(s *syftsbom.SBOM, owners map[string][]*pkg.Package) {
 	known := map[string]bool{}
 	own := func(p pkg.Package) {
 		for _, l := range p.Locations.ToSlice() {

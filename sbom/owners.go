@@ -23,13 +23,14 @@ func ownPython(t *tree, s *syftsbom.SBOM) {
 			continue
 		}
 		seen := map[string]bool{}
+		var from artifact.Identifiable = p // once for all its files
 		for _, f := range m.Files {
 			n := t.nodes[path.Clean("/"+pathFrom(dir, f.Path))]
 			if n == nil || n.dir() || seen[n.path] {
 				continue
 			}
 			seen[n.path] = true
-			s.Relationships = append(s.Relationships, artifact.Relationship{From: p, Type: artifact.ContainsRelationship,
+			s.Relationships = append(s.Relationships, artifact.Relationship{From: from, Type: artifact.ContainsRelationship,
 				To: file.NewCoordinates(n.path, t.im.Layers[n.layer].DiffID)})
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"regexp"
@@ -24,7 +23,7 @@ import (
 // layer holds, and forge does not read gigabytes of packages again for it; Syft writes zeros.
 // All files with their SHA-256 are in CycloneDX and in Syft's own form.
 func (inv *Inventory) writeSPDX(w io.Writer) error {
-	d := spdxhelpers.ToFormatModel(*inv.bom)
+	d := spdxhelpers.ToFormatModel(inv.betweenPackages())
 	if d == nil || len(d.Packages) < len(inv.Packages) {
 		return fmt.Errorf("internal error: no document, or one without packages")
 	}
@@ -35,14 +34,7 @@ func (inv *Inventory) writeSPDX(w io.Writer) error {
 		{CreatorType: "Tool", Creator: plain(inv.bom.Descriptor.Name + "-" + inv.bom.Descriptor.Version)},
 		{CreatorType: "Tool", Creator: "syft"},
 	}
-	files := map[spdx.ElementID]bool{}
-	for _, f := range d.Files {
-		files[f.FileSPDXIdentifier] = true
-	}
 	d.Files = nil
-	d.Relationships = slices.DeleteFunc(d.Relationships, func(r *spdx.Relationship) bool {
-		return files[r.RefA.ElementRefID] || files[r.RefB.ElementRefID]
-	})
 	ids := map[string]spdx.ElementID{}
 	for i := range inv.Packages {
 		ids[inv.Packages[i].ID] = d.Packages[i].PackageSPDXIdentifier
@@ -59,12 +51,9 @@ func (inv *Inventory) writeSPDX(w io.Writer) error {
 				RefB: spdx.DocElementID{ElementRefID: p.PackageSPDXIdentifier}, RelationshipComment: "a copy in its files"})
 		}
 	}
-	inv.writeFiles(d)
 	d.DocumentComment = inv.comment()
 	inv.writeLicences(d)
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(d)
+	return inv.spliceFiles(w, d)
 }
 
 var licenceRef = regexp.MustCompile(`LicenseRef-[A-Za-z0-9.-]+`)
@@ -91,21 +80,42 @@ func (inv *Inventory) writeLicences(d *spdx.Document) {
 	slices.SortFunc(d.OtherLicenses, func(a, b *spdx.OtherLicense) int { return strings.Compare(a.LicenseIdentifier, b.LicenseIdentifier) })
 }
 
-// writeFiles lists the files that no package owns, which the document describes beside the
-// image: a package whose files were not analysed holds none. Source: SPDX 2.3, 7.8 and 8.
-func (inv *Inventory) writeFiles(d *spdx.Document) {
+// spliceFiles writes the document with the files that no package owns, which it describes
+// beside the image: a package whose files were not analysed holds none. Source: SPDX 2.3, 7.8
+// and 8.
+func (inv *Inventory) spliceFiles(w io.Writer, d *spdx.Document) error {
+	var holes []hole
+	if len(inv.Unowned) > 0 {
+		mark := newMark()
+		f := &spdx.File{FileName: mark, FileSPDXIdentifier: spdx.ElementID(mark)}
+		d.Files, d.Relationships = []*spdx.File{f}, append(d.Relationships, described(f))
+		holes = []hole{
+			{f, func(e *elements) error { return inv.eachFile(func(f *spdx.File) error { return e.add(f) }) }},
+			{described(f), func(e *elements) error { return inv.eachFile(func(f *spdx.File) error { return e.add(described(f)) }) }},
+		}
+	}
+	return splice(w, d, holes...)
+}
+
+// eachFile calls f for each file that no package owns.
+func (inv *Inventory) eachFile(f func(*spdx.File) error) error {
 	for _, u := range inv.Unowned {
 		sum := sha256.Sum256([]byte(u.raw))
-		f := &spdx.File{FileName: "." + u.Path, FileSPDXIdentifier: spdx.ElementID("File-" + hex.EncodeToString(sum[:16])),
-			Checksums:        []spdx.Checksum{{Algorithm: "SHA1", Value: u.sha1}},
+		x := &spdx.File{FileName: "." + u.Path, FileSPDXIdentifier: spdx.ElementID("File-" + hex.EncodeToString(sum[:16])),
+			Checksums:        []spdx.Checksum{{Algorithm: "SHA1", Value: hex.EncodeToString(u.sha1[:])}},
 			LicenseConcluded: "NOASSERTION", LicenseInfoInFiles: []string{"NOASSERTION"}, FileCopyrightText: "NOASSERTION"}
 		if u.SHA256 != "" {
-			f.Checksums = append(f.Checksums, spdx.Checksum{Algorithm: "SHA256", Value: u.SHA256})
+			x.Checksums = append(x.Checksums, spdx.Checksum{Algorithm: "SHA256", Value: u.SHA256})
 		}
-		d.Files = append(d.Files, f)
-		d.Relationships = append(d.Relationships, &spdx.Relationship{RefA: spdx.DocElementID{ElementRefID: "DOCUMENT"}, Relationship: "DESCRIBES",
-			RefB: spdx.DocElementID{ElementRefID: f.FileSPDXIdentifier}})
+		if err := f(x); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func described(f *spdx.File) *spdx.Relationship {
+	return &spdx.Relationship{RefA: spdx.DocElementID{ElementRefID: "DOCUMENT"}, Relationship: "DESCRIBES", RefB: spdx.DocElementID{ElementRefID: f.FileSPDXIdentifier}}
 }
 
 // comment says in words what has no field.

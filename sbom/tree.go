@@ -14,8 +14,9 @@ import (
 
 // What an image may be.
 const (
-	maxFiles  = 2_000_000 // entries of all layers
-	maxLinks  = 40        // symbolic links on the way to a file, as Linux follows
+	maxFiles  = 400_000  // entries of all layers: each takes about a kilobyte of memory
+	maxNames  = 40 << 20 // of their paths and links, in bytes
+	maxLinks  = 40       // symbolic links on the way to a file, as Linux follows
 	maxPath   = 4096
 	maxLayers = 1024
 )
@@ -37,20 +38,25 @@ func (n *node) link() bool { return n.file != nil && n.file.Kind == Symlink }
 type tree struct {
 	im    *Image
 	nodes map[string]*node
-	kids  map[string]map[string]bool // names in a folder
-	paths []string                   // sorted
+	kids  map[string]map[string]struct{} // names in a folder
+	paths []string                       // sorted
 	names basenames
 }
 
 func newTree(im *Image) (*tree, error) {
-	total := 0
+	total, names := 0, 0
 	for _, l := range im.Layers {
 		total += len(l.Files)
+		for i := range l.Files {
+			if names += len(l.Files[i].Path) + len(l.Files[i].Link); names > maxNames {
+				return nil, &Error{ID: "SBM-01", Layer: l.DiffID, Path: l.Files[i].Path, Reason: fmt.Sprintf("the image's paths and links have more than %d bytes together", maxNames)}
+			}
+		}
 	}
 	if total > maxFiles || len(im.Layers) > maxLayers {
 		return nil, &Error{ID: "SBM-01", Reason: fmt.Sprintf("%d layers with %d entries; at most %d with %d are taken", len(im.Layers), total, maxLayers, maxFiles)}
 	}
-	t := &tree{im: im, nodes: make(map[string]*node, total+1), kids: map[string]map[string]bool{}}
+	t := &tree{im: im, nodes: make(map[string]*node, total+1), kids: map[string]map[string]struct{}{}}
 	t.nodes["/"] = &node{path: "/"}
 	for i := range im.Layers {
 		if err := t.apply(i); err != nil {
@@ -139,6 +145,7 @@ func (t *tree) apply(i int) error {
 			continue
 		}
 		x := &node{path: abs(f.Path), layer: i, n: n, file: f, from: f}
+		f.Path = x.path[1:] // the same bytes once
 		if f.Kind == Hardlink {
 			to, ok := at[f.Link]
 			if !ok {
@@ -184,10 +191,10 @@ func (t *tree) put(x *node) {
 		dir, name := path.Split(p)
 		dir = path.Clean(dir)
 		if t.kids[dir] == nil {
-			t.kids[dir] = map[string]bool{}
+			t.kids[dir] = map[string]struct{}{}
 		}
-		known := t.kids[dir][name]
-		t.kids[dir][name] = true
+		_, known := t.kids[dir][name]
+		t.kids[dir][name] = struct{}{}
 		if old := t.nodes[dir]; old == nil || !old.dir() {
 			// A folder takes the place of what is in a layer below. Runtimes differ when
 			// that is a link; the content is listed where this layer puts it.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/anchore/syft/syft/format/syftjson"
+	"github.com/anchore/syft/syft/format/syftjson/model"
+	syftsbom "github.com/anchore/syft/syft/sbom"
 )
 
 // Write writes the inventory. The same inventory gives the same bytes.
@@ -18,6 +20,9 @@ func (inv *Inventory) Write(w io.Writer, f Format) error {
 		}
 		return err
 	}
+	if inv.tree == nil {
+		return fmt.Errorf("internal error: an inventory that was read cannot be written")
+	}
 	out := bufio.NewWriterSize(&plainJSON{w: w}, 256<<10)
 	var err error
 	switch f {
@@ -26,7 +31,7 @@ func (inv *Inventory) Write(w io.Writer, f Format) error {
 	case CycloneDX:
 		err = inv.writeCycloneDX(out)
 	case Syft:
-		err = syftjson.NewFormatEncoder().Encode(out, *inv.bom)
+		err = inv.writeSyft(out)
 	default:
 		return fmt.Errorf("writing the inventory: format %q is none of %q", f, Formats)
 	}
@@ -37,6 +42,27 @@ func (inv *Inventory) Write(w io.Writer, f Format) error {
 		return fmt.Errorf("writing the inventory as %s: %w", f, err)
 	}
 	return nil
+}
+
+// writeSyft writes Syft's own form.
+func (inv *Inventory) writeSyft(w io.Writer) error {
+	d := syftjson.ToFormatModel(*inv.bom, syftjson.DefaultEncoderConfig())
+	files := inv.listedFiles()
+	if d.Files = nil; len(files) == 0 {
+		return splice(w, d)
+	}
+	mark := model.File{ID: newMark()}
+	d.Files = []model.File{mark}
+	return splice(w, d, hole{mark, func(e *elements) error {
+		return inv.inBatches(files, func(s syftsbom.SBOM) error {
+			for _, f := range syftjson.ToFormatModel(s, syftjson.DefaultEncoderConfig()).Files {
+				if err := e.add(f); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}})
 }
 
 // made is the time that a document states: the image's own.

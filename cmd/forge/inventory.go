@@ -263,7 +263,8 @@ func fill(ctx context.Context, s *store.Store, x *sbom.Layer, sums bool, open fu
 			return nil, err
 		}
 		x.Files = filesOf(c.Entries)
-		x.Open = func(n int) (io.Reader, error) { return c.Open(n), nil }
+		c.Entries = nil // of large images they are as much again
+		x.Open = func(n int) (io.Reader, error) { return c.Section(n, x.Files[n].Size), nil }
 		return c, nil
 	}
 	codec, err := layer.CodecOf(x.MediaType)
