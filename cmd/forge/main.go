@@ -61,7 +61,7 @@ func run(root func(*terminal) *cobra.Command) int {
 }
 
 // ease raises the limit for the few that need more than it: below what is live it would make the
-// collector run without end, which took three quarters of the time that a list of 20,000 packages takes.
+// collector run without end: a list of 20,000 packages took 83 s of CPU instead of 52 s.
 func ease(ended <-chan struct{}) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	for tick := time.NewTicker(250 * time.Millisecond); ; {

@@ -691,6 +691,11 @@ func TestARecipeSaysWhatItsImageMustBe(t *testing.T) {
 		w.sign(ci, image, s)
 	}
 	expects(t, 0, image.String(), "verify", "--recipe", recipe, image.String())
+	expects(t, 0, image.String(), "verify", "--recipe", recipe, "--image", "train", image.String())
+	expects(t, 2, "train", "verify", "--recipe", recipe, "--image", "other", image.String())
+	if s := expects(t, 0, "--recipe-image is --image now", "verify", "--recipe", recipe, "--recipe-image", "train", image.String()); s.out != image.String()+"\n" {
+		t.Errorf("printed %q", s.out)
+	}
 	expects(t, 0, "SPDX-2.3", "attestation", "--recipe", recipe, "--type", "spdx", image.String())
 	w.write("recipe.lock.json", "{ }")
 	expects(t, 4, "lock       expected sha256:"+sum("{ }"), "verify", "--recipe", recipe, image.String())

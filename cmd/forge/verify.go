@@ -115,7 +115,7 @@ func (o *verifyOptions) reading(c *cobra.Command) {
 	for _, name := range []string{"image", "recipe-image"} {
 		c.Flags().StringVar(&o.by.image, name, "", "the image `NAME` of the recipe, where it has several")
 	}
-	_ = c.Flags().MarkDeprecated("recipe-image", "it is --image now, as in every other command") // there is such a flag
+	_ = c.Flags().MarkHidden("recipe-image") // there is such a flag
 	c.Flags().StringArrayVar(&o.by.vars, "var", nil, "a variable of the recipe, `NAME=VALUE` (repeatable)")
 	c.Flags().BoolVar(&o.offline, "offline", false, "refuse to open a connection: IMAGE must be a layout")
 	o.database.flags(c)
@@ -129,6 +129,9 @@ func (o *verifyOptions) platform(c *cobra.Command) {
 
 // either refuses flags beside a trust policy that would say something else.
 func (o *verifyOptions) either(c *cobra.Command) error {
+	if c.Flags().Changed("recipe-image") {
+		c.PrintErrln("forge: --recipe-image is --image now, as in every other command") // cobra would say it on standard output
+	}
 	switch {
 	case o.by.recipe == "" && (o.by.image != "" || len(o.by.vars) > 0):
 		return usageError{errors.New("--image and --var are about a --recipe")}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/forge-build/forge/signing/signtest"
+)
+
+// engineOf readies an engine of this host, with folders of its own, and says which it is for pull.
+func engineOf(t *testing.T, program string) string {
+	t.Helper()
+	_, err := exec.LookPath(program)
+	if err != nil || os.Geteuid() != 0 {
+		if os.Getenv("FORGE_TEST_ALL") != "" && os.Geteuid() == 0 {
+			t.Fatal(err)
+		}
+		t.Skipf("%s, as root, is needed", program)
+	}
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	if program == "podman" {
+		t.Setenv("CONTAINERS_STORAGE_CONF", write("storage.conf", fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", filepath.Join(dir, "root"), filepath.Join(dir, "run"))))
+		t.Setenv("CONTAINERS_CONF", write("containers.conf", "[engine]\ncgroup_manager = \"cgroupfs\"\n"))
+		return "podman"
+	}
+	config := write("config.toml", fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\"]\n[grpc]\n  address = %q\n[ttrpc]\n  address = %q\n",
+		filepath.Join(dir, "root"), filepath.Join(dir, "state"), filepath.Join(dir, "sock"), filepath.Join(dir, "ttrpc")))
+	daemon := exec.Command("containerd", "--config", config)
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = daemon.Process.Signal(os.Interrupt)
+		_ = daemon.Wait() // it was interrupted
+	})
+	t.Setenv("CONTAINERD_ADDRESS", filepath.Join(dir, "sock"))
+	for range 200 {
+		if exec.Command("ctr", "version").Run() == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return "containerd:forge"
+}
+
+// A25: the tag moves once it was asked for. What an engine gets, under the tag's name, is the image
+// that was verified.
+func TestAnEngineGetsWhatWasVerifiedAlthoughTheTagMoved(t *testing.T) {
+	for _, program := range []string{"podman", "containerd"} {
+		t.Run(program, func(t *testing.T) {
+			engine := engineOf(t, program)
+			t.Setenv("DOCKER_CONFIG", t.TempDir())
+			var asked atomic.Int64
+			var moved atomic.Value
+			h := signtest.Handler(signtest.Conforming)
+			host := signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if d, ok := moved.Load().(string); ok && strings.HasSuffix(r.URL.Path, "/manifests/1") && asked.Add(1) > 1 {
+					r.URL.Path = strings.TrimSuffix(r.URL.Path, "1") + d
+				}
+				h.ServeHTTP(w, r)
+			}))
+			repo := signtest.Repository(t, host, "team/train")
+			image, public := signedImage(t, repo)
+			want, err := remote.Image(image)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, err := want.ConfigName()
+			if err != nil {
+				t.Fatal(err)
+			}
+			moved.Store(signtest.Push(t, repo, "2", signtest.Image(t)).DigestStr())
+			out, errs, code := forgeRun(t, "pull", "--key", public, "--to", engine, repo.Name()+":1")
+			if code != 0 || out != image.String()+"\n" {
+				t.Fatalf("exit %d, %q: %s", code, out, errs)
+			}
+			if program == "podman" {
+				out, errs, _ = runCommand(t, "podman", "image", "inspect", "--format", "{{.Id}}", repo.Name()+":1")
+				if out != id.Hex+"\n" {
+					t.Errorf("it holds %q, want %s: %s", out, id, errs)
+				}
+				return
+			}
+			out, errs, _ = runCommand(t, "ctr", "--namespace", "forge", "images", "list")
+			if !strings.Contains(out, repo.Name()+":1 ") || !strings.Contains(out, image.DigestStr()) || strings.Count(out, "\n") != 2 {
+				t.Errorf("it holds %q, want %s: %s", out, image, errs)
+			}
+		})
+	}
+}
