@@ -25,7 +25,7 @@ func terminalFor(t *testing.T, attr *syscall.SysProcAttr, name string, args ...s
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no pseudo-terminal here: %v", err)
+		lacking(t, "no pseudo-terminal here: %v", err)
 	}
 	t.Cleanup(func() { _ = master.Close() }) // the command has ended
 	var number, unlock int32
@@ -33,7 +33,7 @@ func terminalFor(t *testing.T, attr *syscall.SysProcAttr, name string, args ...s
 	ioctl(t, master, syscall.TIOCSPTLCK, &unlock)
 	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("no pseudo-terminal here: %v", err)
+		lacking(t, "no pseudo-terminal here: %v", err)
 	}
 	if attr == nil {
 		attr = &syscall.SysProcAttr{}
@@ -43,7 +43,7 @@ func terminalFor(t *testing.T, attr *syscall.SysProcAttr, name string, args ...s
 	cmd.Env = append(clean(), "PS1=$ ", "TERM=dumb", "HISTFILE=/dev/null")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = slave, slave, slave, attr
 	if err := cmd.Start(); err != nil {
-		t.Skipf("cannot start on a terminal in a namespace: %v", err)
+		lacking(t, "cannot start on a terminal in a namespace: %v", err)
 	}
 	_ = slave.Close() // the command has its own
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
@@ -119,7 +119,7 @@ func TestTheCommandHasTheTerminal(t *testing.T) {
 func TestAShellHasJobControl(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("no bash")
+		lacking(t, "no bash")
 	}
 	each(t, func(t *testing.T, attr *syscall.SysProcAttr) {
 		cmd, s := terminalFor(t, attr, binary, "--", bash, "--norc", "--noprofile", "-i")
@@ -156,7 +156,7 @@ func TestCtrlZWithoutAShellAboveDoesNotHang(t *testing.T) {
 func TestBelowAShellCtrlZAndFgWork(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("no bash")
+		lacking(t, "no bash")
 	}
 	container(t, settings(noCUDA), nil)
 	cmd, s := terminalFor(t, nil, bash, "--norc", "--noprofile", "-i")

@@ -146,9 +146,9 @@ func TestATagThatMoves(t *testing.T) {
 
 // A37: a layout is verified in a network namespace where no connection can be opened.
 func TestALayoutIsVerifiedWithoutANetwork(t *testing.T) {
-	inside := []string{"-n"}
-	if os.Geteuid() != 0 {
-		inside = []string{"-rn"}
+	inside := []string{"-rn"}
+	if os.Geteuid() == 0 {
+		inside = []string{"-n"}
 	}
 	if out, err := exec.CommandContext(t.Context(), "unshare", append(inside, "true")...).CombinedOutput(); err != nil {
 		if os.Getenv("FORGE_TEST_ALL") != "" {
