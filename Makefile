@@ -5,7 +5,7 @@ GO        ?= go
 # The toolchain is pinned: forge-init's bytes are in every lock.
 export GOTOOLCHAIN := go1.26.8
 export CGO_ENABLED := 0
-# Where runc and others are; Debian leaves it out of an ordinary user's PATH.
+# Where dockerd and others are; Debian leaves it out of an ordinary user's PATH.
 export PATH := $(PATH):/usr/sbin
 
 VERSION   := $(shell git describe --tags --always 2>/dev/null || echo unknown)
