@@ -71,9 +71,10 @@ func scratch(t *testing.T) (*Builder, *recipes.Image, *lock.Image) {
 	return &Builder{Store: s, Dir: dir, Output: t.TempDir(), NoTest: true, Messages: new(bytes.Buffer)}, im, li
 }
 
+// write makes a file of this mode, whatever the umask.
 func write(t *testing.T, path, content string, mode os.FileMode) {
 	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), mode)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), mode), os.Chmod(path, mode)); err != nil {
 		t.Fatal(err)
 	}
 }
