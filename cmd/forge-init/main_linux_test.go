@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/forge-build/forge/builder/start"
@@ -20,6 +22,9 @@ var binary, below string
 func TestMain(m *testing.M) {
 	if mode := os.Getenv("FORGE_INIT_TEST_CHILD"); mode != "" {
 		child_(mode)
+	}
+	if signal.Ignored(syscall.SIGHUP) { // under nohup: a command would inherit that, but not that it is caught
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	os.Exit(testMain(m))
 }
