@@ -51,6 +51,9 @@ func embedded(ctx context.Context, s *store.Store) (_ *daemon, err error) {
 	if err := os.MkdirAll(d.root, 0o700); err != nil {
 		return nil, fmt.Errorf("starting buildkitd: %w", err)
 	}
+	if err := endLeftovers(d.root); err != nil {
+		return nil, fmt.Errorf("starting buildkitd: %w", err)
+	}
 	if d.socket, err = os.MkdirTemp("", "forge-"); err != nil { // short: a socket's path has at most 107 bytes
 		return nil, fmt.Errorf("starting buildkitd: %w", err)
 	}

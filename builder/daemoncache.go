@@ -91,8 +91,8 @@ func RemoveDaemonCache(ctx context.Context, s *store.Store, age time.Duration, d
 		return c.Bytes, false, nil
 	}
 	// What a killed daemon left mounted is not to be emptied through its mounts.
-	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err == nil && strings.Contains(string(mounts), " "+c.Dir+"/") {
-		return 0, false, fmt.Errorf("removing the builder's folder: something is still mounted below %q; umount it", c.Dir)
+	if err := endLeftovers(c.Dir); err != nil {
+		return 0, false, fmt.Errorf("removing the builder's folder: %w", err)
 	}
 	if err := os.RemoveAll(c.Dir); err != nil {
 		return 0, false, fmt.Errorf("removing the builder's folder: %w", err)
