@@ -39,9 +39,10 @@ type Fetcher struct {
 	st       *store.Store
 	set      Settings
 	progress func(Event)
-	mu       sync.Mutex               // of progress, users, dead and passes
+	mu       sync.Mutex               // of progress, users, dead, partial and passes
 	users    map[string]*url.Userinfo // by origin
 	dead     map[string]bool          // origins that do not answer
+	partial  map[string]bool          // origins that send parts of files, and those that do not
 	passes   map[string]pass          // by origin and path of a repository
 
 	once      sync.Once
@@ -61,7 +62,7 @@ type Fetcher struct {
 func New(st *store.Store, set Settings, progress func(Event)) *Fetcher {
 	d := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, Control: refuseLinkLocal}
 	return &Fetcher{
-		st: st, set: set, progress: progress, users: map[string]*url.Userinfo{}, dead: map[string]bool{},
+		st: st, set: set, progress: progress, users: map[string]*url.Userinfo{}, dead: map[string]bool{}, partial: map[string]bool{},
 		stall: 60 * time.Second, backoff: 500 * time.Millisecond, tries: 5,
 		now: time.Now, dial: d.DialContext, proxy: http.ProxyFromEnvironment,
 	}

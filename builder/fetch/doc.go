@@ -8,7 +8,8 @@
 // size enter the store, whoever sent them; a page gives an address and nothing else, and
 // when the store has the bytes nobody is asked at all ([Fetcher.Wheel], [Fetcher.Deb]). At
 // lock time forge hashes what it downloads ([Fetcher.Download]); an index's own hash is a
-// cross-check whose absence is noted and whose contradiction is an error.
+// cross-check whose absence is noted and whose contradiction is an error. Parts of a file can be
+// looked at where it lies ([Fetcher.Peek]); no hash covers them, and they are not kept.
 //
 // Everything that a server says may be hostile (hostile-input, IDX). Pages are read
 // strictly: the content type decides the parser, no key or file twice with two meanings,

@@ -33,9 +33,15 @@ func FuzzOpen(f *testing.F) {
 		f.Add(a.bytes())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		told, bad := ReadMetadata(bytes.NewReader(b), int64(len(b)), demoFile)
+		isRefusal(t, bad)
 		w, err := openBytes(b, demoFile)
 		if isRefusal(t, err) {
 			return
+		}
+		// Whoever chose by METADATA alone has seen the same.
+		if own, err := w.ReadFile(w.DistInfo+"/METADATA", 1<<20); err != nil || bad != nil || !bytes.Equal(told, own) {
+			t.Fatalf("%v %v: %q and %q", bad, err, told, own)
 		}
 		seen := map[string]bool{}
 		for _, x := range w.Files {

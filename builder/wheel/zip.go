@@ -64,18 +64,9 @@ type directory struct {
 
 // readZip reads the structure twice and returns the entries in the order of the archive.
 func readZip(r io.ReaderAt, size int64, lim Limits) ([]entry, error) {
-	if size > lim.Size {
-		return nil, refuse("ZIP-07", "", -1, "%d bytes are more than the limit of %d", size, lim.Size)
-	}
-	d, err := readEnd(r, size)
+	d, err := findDirectory(r, size, lim)
 	if err != nil {
 		return nil, err
-	}
-	if d.count == 0 {
-		return nil, refuse("ZIP-04", "", size-lenEnd, "the archive has no entries")
-	}
-	if d.count > uint64(lim.Entries) {
-		return nil, refuse("ZIP-07", "", size-lenEnd, "%d entries are more than the limit of %d", d.count, lim.Entries)
 	}
 	entries, err := readDirectory(r, d, lim)
 	if err != nil {
@@ -88,6 +79,23 @@ func readZip(r io.ReaderAt, size int64, lim Limits) ([]entry, error) {
 		return nil, err
 	}
 	return entries, nil
+}
+
+// findDirectory reads the end records and judges what they say against the limits.
+func findDirectory(r io.ReaderAt, size int64, lim Limits) (directory, error) {
+	if size > lim.Size {
+		return directory{}, refuse("ZIP-07", "", -1, "%d bytes are more than the limit of %d", size, lim.Size)
+	}
+	d, err := readEnd(r, size)
+	switch {
+	case err != nil:
+		return d, err
+	case d.count == 0:
+		return d, refuse("ZIP-04", "", size-lenEnd, "the archive has no entries")
+	case d.count > uint64(lim.Entries):
+		return d, refuse("ZIP-07", "", size-lenEnd, "%d entries are more than the limit of %d", d.count, lim.Entries)
+	}
+	return d, nil
 }
 
 // readEnd finds the end records, which are the file's last bytes or the file is refused.
@@ -188,40 +196,52 @@ func readEnd64(r io.ReaderAt, size int64, d directory, saturated bool) (director
 	return directory{count: count, size: int64(n), offset: int64(off), end: at64}, nil
 }
 
-// readDirectory reads the central directory: exactly count records in exactly size bytes.
+// readDirectory reads the central directory.
 func readDirectory(r io.ReaderAt, d directory, lim Limits) ([]entry, error) {
+	entries := make([]entry, 0, d.count)
+	err := scanDirectory(r, d, lim, func(head, rest []byte, at int64) error {
+		e, err := parseCentral(head, rest, at, lim)
+		entries = append(entries, e)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+// scanDirectory hands on the records of the central directory: exactly count of them in
+// exactly size bytes. rest is name and extra fields.
+func scanDirectory(r io.ReaderAt, d directory, lim Limits, each func(head, rest []byte, at int64) error) error {
 	if d.size/lenCentral < int64(d.count) {
-		return nil, refuse("ZIP-04", "", d.offset, "%d entries do not fit into a directory of %d bytes", d.count, d.size)
+		return refuse("ZIP-04", "", d.offset, "%d entries do not fit into a directory of %d bytes", d.count, d.size)
 	}
 	br := bufio.NewReaderSize(io.NewSectionReader(r, d.offset, d.size), 64<<10)
-	entries := make([]entry, 0, d.count)
 	at := d.offset
 	head := make([]byte, lenCentral)
 	for i := uint64(0); i < d.count; i++ {
 		if _, err := io.ReadFull(br, head); err != nil {
-			return nil, short(err, at, "the directory ends after %d of %d entries", i, d.count)
+			return short(err, at, "the directory ends after %d of %d entries", i, d.count)
 		}
 		if u32(head) != sigCentral {
-			return nil, refuse("ZIP-04", "", at, "directory entry %d has no signature", i+1)
+			return refuse("ZIP-04", "", at, "directory entry %d has no signature", i+1)
 		}
 		if n := int(u16(head[28:])); n > lim.PathBytes {
-			return nil, refuse("ZIP-01", "", at, "a name of %d bytes is longer than the limit of %d", n, lim.PathBytes)
+			return refuse("ZIP-01", "", at, "a name of %d bytes is longer than the limit of %d", n, lim.PathBytes)
 		}
 		rest := make([]byte, int(u16(head[28:]))+int(u16(head[30:])))
 		if _, err := io.ReadFull(br, rest); err != nil {
-			return nil, short(err, at, "the directory ends inside entry %d", i+1)
+			return short(err, at, "the directory ends inside entry %d", i+1)
 		}
-		e, err := parseCentral(head, rest, at, lim)
-		if err != nil {
-			return nil, err
+		if err := each(head, rest, at); err != nil {
+			return err
 		}
-		entries = append(entries, e)
 		at += int64(lenCentral + len(rest))
 	}
 	if at != d.end {
-		return nil, refuse("ZIP-04", "", at, "%d bytes lie between the directory and the end record", d.end-at)
+		return refuse("ZIP-04", "", at, "%d bytes lie between the directory and the end record", d.end-at)
 	}
-	return entries, nil
+	return nil
 }
 
 func parseCentral(head, rest []byte, at int64, lim Limits) (entry, error) {
@@ -350,32 +370,10 @@ func walk(r io.ReaderAt, d directory, entries []entry) error {
 			}
 			return refuse("ZIP-04", e.name, at, "the directory places %s at offset %d, the archive has it at %d", q(e.name), e.offset, at)
 		}
-		n := lenLocal + len(e.name)
-		if n > len(buf) {
+		if n := lenLocal + len(e.name); n > len(buf) {
 			buf = make([]byte, n)
 		}
-		if at+int64(n) > d.offset {
-			return refuse("ZIP-04", e.name, at, "entry %s runs into the directory", q(e.name))
-		}
-		if err := readAt(r, buf[:n], at); err != nil {
-			return err
-		}
-		if u32(buf) != sigLocal {
-			return refuse("ZIP-04", e.name, at, "no local header for %s at offset %d", q(e.name), at)
-		}
-		extraLen := int64(u16(buf[28:]))
-		e.data = at + lenLocal + int64(u16(buf[26:])) + extraLen
-		if int(u16(buf[26:])) != len(e.name) || string(buf[lenLocal:n]) != e.name {
-			return otherName(r, e, at, int(u16(buf[26:])))
-		}
-		if e.data > d.offset || e.csize > d.offset-e.data {
-			return refuse("ZIP-04", e.name, at, "entry %s runs into the directory", q(e.name))
-		}
-		extra := make([]byte, extraLen)
-		if err := readAt(r, extra, at+int64(n)); err != nil {
-			return err
-		}
-		if err := compareLocal(buf, extra, e, at); err != nil {
+		if err := readLocal(r, d, e, buf); err != nil {
 			return err
 		}
 		at = e.data + e.csize
@@ -391,6 +389,34 @@ func walk(r io.ReaderAt, d directory, entries []entry) error {
 		return refuse("ZIP-04", "", at, "%d bytes lie between the last entry and the directory", d.offset-at)
 	}
 	return nil
+}
+
+// readLocal compares an entry's local header with the directory and notes where its content
+// is. buf has room for the header and the name.
+func readLocal(r io.ReaderAt, d directory, e *entry, buf []byte) error {
+	at, n := e.offset, lenLocal+len(e.name)
+	if at > d.offset-int64(n) {
+		return refuse("ZIP-04", e.name, at, "entry %s runs into the directory", q(e.name))
+	}
+	if err := readAt(r, buf[:n], at); err != nil {
+		return err
+	}
+	if u32(buf) != sigLocal {
+		return refuse("ZIP-04", e.name, at, "no local header for %s at offset %d", q(e.name), at)
+	}
+	extraLen := int64(u16(buf[28:]))
+	e.data = at + lenLocal + int64(u16(buf[26:])) + extraLen
+	if int(u16(buf[26:])) != len(e.name) || string(buf[lenLocal:n]) != e.name {
+		return otherName(r, e, at, int(u16(buf[26:])))
+	}
+	if e.data > d.offset || e.csize > d.offset-e.data {
+		return refuse("ZIP-04", e.name, at, "entry %s runs into the directory", q(e.name))
+	}
+	extra := make([]byte, extraLen)
+	if err := readAt(r, extra, at+int64(n)); err != nil {
+		return err
+	}
+	return compareLocal(buf, extra, e, at)
 }
 
 func lowest(entries []entry) int64 {
