@@ -1,13 +1,18 @@
 package resolve
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -27,12 +32,13 @@ type index struct {
 	mu    sync.Mutex
 	pages map[string]page   // by normalised name
 	err   error             // the first that was not "no such project"
-	told  map[string][]byte // wheel → the METADATA that its index publishes beside it
+	told  map[string][]byte // wheel → the METADATA by which uv chose: its index's word
 }
 
 // page is what the bound index says about a name, wheels only.
 type page struct {
 	index  string // its name in the lock; empty: the recipe's own wheels
+	cheap  bool   // METADATA can be had without the wheel
 	files  map[string]fetch.PageFile
 	sdists int
 	source map[string]bool               // versions that have a source distribution and no wheel
@@ -142,8 +148,21 @@ func (x *index) page(ctx context.Context, name string) (page, error) {
 		}
 	}
 	p.source = unbuilt(name, found.Files)
+	p.cheap = x.cheap(ctx, p)
 	x.pages[name] = p
 	return p, nil
+}
+
+// cheap says whether the METADATA of a page's wheels can be had without the wheels: from
+// beside them, or from servers that send parts of them. uv looks ahead at dozens of versions
+// where that is so.
+func (x *index) cheap(ctx context.Context, p page) bool {
+	for _, f := range p.files {
+		if !f.HasMetadata && !x.o.Fetch.Partial(ctx, f) {
+			return false
+		}
+	}
+	return true
 }
 
 // unbuilt lists the versions of source distributions.
@@ -201,7 +220,7 @@ func (x *index) project(w http.ResponseWriter, r *http.Request) {
 		if f.RequiresPython != "" {
 			m["requires-python"] = f.RequiresPython
 		}
-		if f.HasMetadata {
+		if f.HasMetadata || p.cheap {
 			m["core-metadata"] = true
 		}
 		if f.Size >= 0 {
@@ -213,7 +232,9 @@ func (x *index) project(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"meta": map[string]string{"api-version": "1.1"}, "name": name, "files": files}) // uv sees a cut answer
 }
 
-// file answers a wheel's metadata (PEP 658), or the wheel itself when the index has none.
+// file answers a wheel's metadata (PEP 658), or a wheel that holds nothing else: uv reads no
+// archive that a stranger has made, and chooses also between wheels that forge would refuse.
+// The chosen ones are judged whole.
 func (x *index) file(w http.ResponseWriter, r *http.Request) {
 	name, file := r.PathValue("name"), r.PathValue("file")
 	p, err := x.page(r.Context(), name)
@@ -221,31 +242,85 @@ func (x *index) file(w http.ResponseWriter, r *http.Request) {
 		x.fail(w, r, err)
 		return
 	}
-	if f, ok := p.files[strings.TrimSuffix(file, ".metadata")]; ok && strings.HasSuffix(file, ".metadata") {
-		b, err := x.o.Fetch.Metadata(r.Context(), f)
-		if err != nil {
-			x.fail(w, r, err)
-			return
-		}
-		x.mu.Lock()
-		x.told[f.Name] = b
-		x.mu.Unlock()
-		_, _ = w.Write(b) // uv sees a cut answer
-		return
-	}
+	file, beside := strings.CutSuffix(file, ".metadata")
 	if _, ok := p.files[file]; !ok {
 		http.NotFound(w, r)
 		return
 	}
-	d, err := x.download(r.Context(), p, file)
-	if err == nil { // judged before uv reads it, which would only say that it cannot
-		_, err = openWheel(d.Path, file, wheel.Open)
+	if r.Method == http.MethodHead {
+		return // no length and no ranges: uv asks for the whole, once it wants it
 	}
+	b, err := x.metadata(r.Context(), p, file)
 	if err != nil {
 		x.fail(w, r, err)
 		return
 	}
-	http.ServeFile(w, r, d.Path)
+	x.mu.Lock()
+	x.told[file] = b
+	x.mu.Unlock()
+	if !beside {
+		b = hollow(file, b)
+	}
+	_, _ = w.Write(b) // uv sees a cut answer
+}
+
+// metadata is the METADATA of a file of a page: from beside it, from within it where it lies,
+// or from within it when it has been downloaded.
+func (x *index) metadata(ctx context.Context, p page, file string) ([]byte, error) {
+	f, own := p.files[file], p.own != nil
+	var gone *fetch.GoneError
+	if f.HasMetadata {
+		if b, err := x.o.Fetch.Metadata(ctx, f); err == nil || !errors.As(err, &gone) {
+			return b, err
+		}
+	}
+	var b []byte
+	look := func(r io.ReaderAt, size int64) (err error) {
+		b, err = wheel.ReadMetadata(r, size, file)
+		return err
+	}
+	if !own {
+		if err := x.o.Fetch.Peek(ctx, f, look); !errors.Is(err, fetch.ErrWhole) {
+			return b, x.unread(err, p, file)
+		}
+	}
+	d, err := x.download(ctx, p, file)
+	if err != nil {
+		return nil, err
+	}
+	held, err := os.Open(d.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer held.Close()
+	return b, x.unread(look(held, d.Size), p, file)
+}
+
+// unread is a RefusedError where METADATA cannot be read.
+func (x *index) unread(err error, p page, file string) error {
+	var e *wheel.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	f, bad := wheel.ParseFileName(file)
+	if bad != nil {
+		return err
+	}
+	return &RefusedError{Name: wheel.NormalizeName(f.Name), Version: strings.ReplaceAll(f.Version, "_", "-"), File: file, Err: e}
+}
+
+// hollow is a wheel of nothing but METADATA.
+func hollow(file string, metadata []byte) []byte {
+	f, _ := wheel.ParseFileName(file) // uv asked for it by its name and version
+	var out bytes.Buffer
+	z := zip.NewWriter(&out)
+	h := &zip.FileHeader{Name: f.Name + "-" + f.Version + ".dist-info/METADATA", Method: zip.Store, CRC32: crc32.ChecksumIEEE(metadata),
+		CompressedSize64: uint64(len(metadata)), UncompressedSize64: uint64(len(metadata))}
+	if w, err := z.CreateRaw(h); err == nil {
+		_, _ = w.Write(metadata) // a buffer takes all
+	}
+	_ = z.Close() // into a buffer
+	return out.Bytes()
 }
 
 // download brings a file of a page into the store.

@@ -9,7 +9,8 @@ import (
 	"github.com/forge-build/forge/recipes/lock"
 )
 
-// RefusedError is a chosen wheel that forge does not take, and what a recipe can do about it.
+// RefusedError is a wheel that forge does not take, chosen or, where its METADATA cannot be
+// read, only looked at; and what a recipe can do about it.
 type RefusedError struct {
 	Name, Version string
 	File, SHA256  string
@@ -18,7 +19,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("%s %s is what the requirements lead to, and forge refuses it: %v", e.Name, e.Version, e.Err)
+	return fmt.Sprintf("the requirements lead to %s %s, which forge refuses: %v", e.Name, e.Version, e.Err)
 }
 
 // Unwrap returns the *wheel.Error.

@@ -16,7 +16,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -36,10 +38,15 @@ type shelf struct {
 	told  map[string]string // file → METADATA that lies beside it
 	yank  map[string]string // file → why
 	html  bool              // pages in HTML, without hashes
+	parts bool              // sends parts of files
+	other map[string][]byte // file → what parts are of, when it is another file
+	sent  map[string]int    // file → bytes
+	mu    sync.Mutex        // of sent
 }
 
 func newShelf(t *testing.T) *shelf {
-	s := &shelf{files: map[string]map[string][]byte{}, lies: map[string]string{}, asked: map[string]int{}, told: map[string]string{}, yank: map[string]string{}}
+	s := &shelf{files: map[string]map[string][]byte{}, lies: map[string]string{}, asked: map[string]int{}, told: map[string]string{}, yank: map[string]string{},
+		other: map[string][]byte{}, sent: map[string]int{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 		switch {
@@ -49,13 +56,36 @@ func newShelf(t *testing.T) *shelf {
 		case len(parts) == 3 && parts[0] == "f" && s.told[strings.TrimSuffix(parts[2], ".metadata")] != "" && strings.HasSuffix(parts[2], ".metadata"):
 			_, _ = w.Write([]byte(s.told[strings.TrimSuffix(parts[2], ".metadata")]))
 		case len(parts) == 3 && parts[0] == "f" && s.files[parts[1]][parts[2]] != nil:
-			_, _ = w.Write(s.files[parts[1]][parts[2]])
+			s.send(w, r, parts[1], parts[2])
 		default:
 			http.NotFound(w, r)
 		}
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+func (s *shelf) send(w http.ResponseWriter, r *http.Request, project, file string) {
+	content := s.files[project][file]
+	if s.other[file] != nil && r.Header.Get("Range") != "" {
+		content = s.other[file]
+	}
+	if !s.parts {
+		r.Header.Del("Range")
+	}
+	to := httptest.NewRecorder()
+	http.ServeContent(to, r, "", time.Time{}, bytes.NewReader(content))
+	if !s.parts {
+		to.Header().Del("Accept-Ranges")
+	}
+	s.mu.Lock()
+	s.sent[file] += to.Body.Len()
+	s.mu.Unlock()
+	for k, v := range to.Header() {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(to.Code)
+	_, _ = w.Write(to.Body.Bytes()) // the client may have had enough
 }
 
 func (s *shelf) page(w http.ResponseWriter, project string) {
@@ -272,40 +302,137 @@ func TestAnIndexThatContradictsTheBytesIsRefusedUnlessAccepted(t *testing.T) {
 	}
 }
 
+// remade is a wheel in which some bytes are others of the same length, and the ZIP is right.
+func remade(t *testing.T, content []byte, old, new string) []byte {
+	t.Helper()
+	if !bytes.Contains(content, []byte(old)) || len(old) != len(new) {
+		t.Fatalf("no %q", old)
+	}
+	b := bytes.ReplaceAll(content, []byte(old), []byte(new))
+	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	for _, f := range z.File {
+		r, err := f.OpenRaw()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(r)
+		h := f.FileHeader
+		h.CRC32, h.Extra = crc32.ChecksumIEEE(text), nil
+		to, err := w.CreateRaw(&h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = to.Write(text)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// The newest vision breaks a rule and does not fit, and the index has no METADATA beside its
+// wheels: it is looked at, never taken, and where the server sends parts not even downloaded.
+func TestABrokenWheelThatIsNotChosenEndsNothing(t *testing.T) {
+	for _, parts := range []bool{true, false} {
+		s := newShelf(t)
+		s.parts = parts
+		s.add("vision", "1.0", "torch==1.0")
+		s.add("vision", "2.0", "torch==2.0")
+		s.add("torch", "1.0")
+		s.add("torch", "2.0")
+		const broken = "vision-2.0-py3-none-any.whl"
+		s.files["vision"][broken] = padded(t, remade(t, s.files["vision"][broken], "Tag: py3-none-any", "Tag: py2-none-any"), fmt.Sprint(parts))
+		got := brief(chosenBy(t, image("vision", "torch==1.0"), nil, options(t, s)))
+		if d := cmp.Diff([]string{"torch 1.0 requested by vision", "vision 1.0 requested"}, got); d != "" {
+			t.Errorf("parts %v: %s", parts, d)
+		}
+		if whole := s.sent[broken] >= len(s.files["vision"][broken]); whole == parts {
+			t.Errorf("parts %v: %d of %d bytes were sent", parts, s.sent[broken], len(s.files["vision"][broken]))
+		}
+		var refused *RefusedError
+		_, err := Python(context.Background(), image("vision"), nil, options(t, s))
+		if !errors.As(err, &refused) || refused.Err.ID != "WHL-02" || refused.Version != "2.0" {
+			t.Errorf("parts %v, chosen: %v", parts, err)
+		}
+	}
+}
+
+// padded is a wheel with a megabyte of text more at its start.
+func padded(t *testing.T, content []byte, text string) []byte {
+	t.Helper()
+	z, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	large := bytes.Repeat([]byte(text), 1<<20)[:1<<20]
+	h := &zip.FileHeader{Name: "large", Method: zip.Store, CRC32: crc32.ChecksumIEEE(large), CompressedSize64: 1 << 20, UncompressedSize64: 1 << 20}
+	to, err := w.CreateRaw(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = to.Write(large)
+	for _, f := range z.File {
+		if err := w.Copy(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// A server whose parts are of another file than the whole has lied to uv: IDX-03.
+func TestPartsOfAnotherFileAreNotBelieved(t *testing.T) {
+	s := newShelf(t)
+	s.parts = true
+	s.add("alpha", "1.0", "beta")
+	s.add("beta", "1.0")
+	const file = "alpha-1.0-py3-none-any.whl"
+	s.other[file] = s.files["alpha"][file]
+	s.add("alpha", "1.0", "beta>=1")
+	var contradiction *MetadataError
+	if _, err := Python(context.Background(), image("alpha"), nil, options(t, s)); !errors.As(err, &contradiction) || contradiction.Field != "Requires-Dist" {
+		t.Error(err)
+	}
+}
+
+// uv asks nobody but forge's own index, whatever a candidate's METADATA refers to.
+func TestDirectReferencesOfCandidatesAreNotFollowed(t *testing.T) {
+	asked := false
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked = true }))
+	defer elsewhere.Close()
+	for _, parts := range []bool{true, false} {
+		s := newShelf(t)
+		s.parts = parts
+		s.add("alpha", "1.0", "beta @ "+elsewhere.URL+"/beta-1.0-py3-none-any.whl")
+		s.add("beta", "1.0")
+		if r, err := Python(context.Background(), image("alpha"), nil, options(t, s)); err == nil {
+			t.Errorf("%+v", r.Wheels)
+		} else {
+			t.Log(err)
+		}
+	}
+	if asked {
+		t.Error("uv has asked another server")
+	}
+}
+
 // A chosen wheel that contradicts itself is refused with what a recipe can do, which then works.
 func TestAChosenWheelThatIsRefusedNamesTheWaysOn(t *testing.T) {
 	s := newShelf(t)
 	s.add("alpha", "1.0")
 	s.add("alpha", "1.1")
 	file := "alpha-1.1-py3-none-any.whl"
-	s.told[file] = "Metadata-Version: 2.1\nName: alpha\nVersion: 1.1\n"
 	broken := func(old, new string) {
-		b := bytes.ReplaceAll(s.files["alpha"][file], []byte(old), []byte(new))
-		z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out bytes.Buffer
-		w := zip.NewWriter(&out)
-		for _, f := range z.File {
-			r, err := f.OpenRaw()
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, _ := io.ReadAll(r)
-			h := f.FileHeader
-			h.CRC32 = crc32.ChecksumIEEE(text)
-			h.Extra = nil
-			to, err := w.CreateRaw(&h)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _ = to.Write(text)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		s.files["alpha"][file] = out.Bytes()
+		s.files["alpha"][file] = remade(t, s.files["alpha"][file], old, new)
 	}
 	broken("Tag: py3-none-any", "Tag: py2-none-any")
 	var refused *RefusedError
