@@ -31,7 +31,7 @@ var Suites = map[string]string{"trixie": "3.13"}
 
 // SlimRules are the names of the rules by which slim leaves files out; builder/convert says
 // what each means.
-var SlimRules = []string{"cudnn-adv", "cudnn-precompiled-engines", "cusolver-mg", "docs", "headers", "nvrtc-alt", "static-libraries", "tests", "triton-amd"}
+var SlimRules = []string{"build-files", "cudnn-adv", "cudnn-precompiled-engines", "cusolver-mg", "docs", "headers", "nvrtc-alt", "static-libraries", "tests", "triton-amd"}
 
 // Groups are the supplementary groups that an image's user may have.
 var Groups = []string{"audio", "render", "users", "video"}

@@ -751,3 +751,33 @@ func TestDeclares(t *testing.T) {
 		}
 	}
 }
+
+// FlashInfer and torch-c-dlpack-ext have each packed its build_backend.py.
+func TestBuildFilesOfTwoWheels(t *testing.T) {
+	b := newBench(t)
+	b.add("alpha", "1", file{name: "build_backend.py", content: "x"}, file{name: "tests/__init__.py", content: "x = 1"}, file{name: "alpha/setup.py", content: "x"})
+	b.add("beta", "1", file{name: "build_backend.py", content: "y"}, file{name: "tests/__init__.py", content: "x = 2"})
+	for _, layers := range [][]lock.Layer{b.together(), b.apart()} {
+		b.o.Slim = recipes.Slim{}
+		var conflict *ConflictError
+		if err := b.fails(layers, `"build_backend.py" differs between alpha and beta`); !errors.As(err, &conflict) || !strings.Contains(conflict.Hint(), `slim { drop = ["build-files"] }`) {
+			t.Errorf("%v", err)
+		}
+		b.o.Slim = recipes.Slim{Drop: []string{"build-files"}}
+		removed := 0
+		for _, m := range b.must(layers) {
+			removed += len(m.Removed)
+		}
+		if removed != 4 {
+			t.Errorf("%d files are left out", removed)
+		}
+	}
+	b.o.Slim = recipes.Slim{}
+	b.li.Wheels = nil
+	b.add("alpha", "1", file{name: "alpha/a.py", content: "x"})
+	b.add("beta", "1", file{name: "alpha/a.py", content: "y"})
+	var conflict *ConflictError
+	if err := b.fails(b.together(), "differs between"); !errors.As(err, &conflict) || !strings.Contains(conflict.Hint(), "leave alpha or beta out") {
+		t.Errorf("%v", err)
+	}
+}

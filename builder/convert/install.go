@@ -235,6 +235,7 @@ type owned struct {
 // ConflictError says that two distributions cannot be in one environment.
 type ConflictError struct {
 	A, B   string // names of distributions
+	Path   string // below site-packages, or in the image
 	Reason string
 }
 
@@ -242,11 +243,10 @@ func (e *ConflictError) Error() string { return e.Reason }
 
 // Hint names the ways out.
 func (e *ConflictError) Hint() string {
+	if buildFiles(wheel.File{Target: wheel.PureLib, Path: e.Path}) {
+		return "the file is packed by mistake and nothing imports it: slim { drop = [\"build-files\"] } leaves such out"
+	}
 	return fmt.Sprintf("an installer would let one overwrite the other: leave %s or %s out, or give one an environment of its own: environment \"…\" { requirements = […] }", e.A, e.B)
-}
-
-func conflict(a, b, format string, args ...any) error {
-	return &ConflictError{a, b, fmt.Sprintf(format, args...)}
 }
 
 // tree finds paths that two wheels want for different things, on any file system.
@@ -266,7 +266,7 @@ func (t *tree) add(p string, o owned) (bool, error) {
 	for dir := path.Dir(p); dir != "." && dir != t.v.prefix; dir = path.Dir(dir) {
 		was, ok := t.files[dir]
 		if ok && !was.dir {
-			return false, conflict(was.owners[0], owner, "%q is a file in %s and a folder in %s", t.short(dir), was.owners[0], owner)
+			return false, t.conflict(dir, was.owners[0], owner, "is a file in %s and a folder in %s")
 		}
 		if ok {
 			break // and so are its parents
@@ -286,11 +286,11 @@ func (t *tree) add(p string, o owned) (bool, error) {
 	}
 	switch {
 	case was.dir:
-		return false, conflict(was.owners[0], owner, "%q is a folder in %s and a file in %s", t.short(p), was.owners[0], owner)
+		return false, t.conflict(p, was.owners[0], owner, "is a folder in %s and a file in %s")
 	case was.sum != o.sum && !(was.declares && o.declares):
-		return false, conflict(was.owners[0], owner, "%q differs between %s and %s", t.short(p), was.owners[0], owner)
+		return false, t.conflict(p, was.owners[0], owner, "differs between %s and %s")
 	case was.exec != o.exec:
-		return false, conflict(was.owners[0], owner, "%q is executable in one of %s and %s only", t.short(p), was.owners[0], owner)
+		return false, t.conflict(p, was.owners[0], owner, "is executable in one of %s and %s only")
 	}
 	was.owners = addOwner(was.owners, owner)
 	return true, nil
@@ -308,11 +308,15 @@ func addOwner(owners []string, owner string) []string {
 	return out
 }
 
+func (t *tree) conflict(p, a, b, format string) error {
+	return &ConflictError{a, b, t.short(p), fmt.Sprintf("%q "+format, t.short(p), a, b)}
+}
+
 func (t *tree) fold(p, owner string) error {
 	key := wheel.Fold(p)
 	if other, ok := t.folds[key]; ok && other != p {
 		first := t.files[other].owners[0]
-		return conflict(first, owner, "%q of %s and %q of %s differ only in case or normalisation", t.short(other), first, t.short(p), owner)
+		return &ConflictError{first, owner, t.short(p), fmt.Sprintf("%q of %s and %q of %s differ only in case or normalisation", t.short(other), first, t.short(p), owner)}
 	}
 	t.folds[key] = p
 	return nil

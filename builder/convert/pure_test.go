@@ -98,6 +98,7 @@ func TestRules(t *testing.T) {
 		{"cudnn-precompiled-engines", "nvidia/cudnn/lib/libcudnn_engines_precompiled.so.9", "nvidia/cudnn/lib/libcudnn_engines_runtime_compiled.so.9 libcudnn_engines_precompiled.so.9"},
 		{"cudnn-adv", "nvidia/cudnn/lib/libcudnn_adv.so.9", "nvidia/cudnn/lib/libcudnn_ops.so.9"},
 		{"cusolver-mg", "nvidia/cusolver/lib/libcusolverMg.so.11 nvidia/cu13/lib/libcusolverMg.so.12", "nvidia/cusolver/lib/libcusolver.so.11"},
+		{"build-files", "build_backend.py setup.py tests/__init__.py docs/x/y.md", "build_backend/x.py flashinfer/build_backend.py tests.py testing/x.py torch/tests/x.py"},
 		{"nvrtc-alt", "nvidia/cuda_nvrtc/lib/libnvrtc.alt.so.12 nvidia/cuda_nvrtc/lib/libnvrtc-builtins.alt.so.12.8", "nvidia/cuda_nvrtc/lib/libnvrtc.so.12 nvidia/cuda_nvrtc/lib/libnvrtc-builtins.so.12.8"},
 		{"triton-amd", "triton/backends/amd/compiler.py triton/backends/amd/lib/ockl.bc", "triton/backends/nvidia/compiler.py triton/backends/amd.py"},
 		{"docs", "data:share/man/man1/isympy.1 data:share/doc/x nvidia/x/docs/a.md", "data:share/jupyter/x mypkg/docs/x torch/docs.py"},

@@ -21,6 +21,8 @@ type Rule struct {
 // removes package metadata (*.dist-info) or a licence.
 func Rules() []Rule {
 	return []Rule{
+		{"build-files", "build_backend.py, setup.py, conftest.py and other parts of a source tree, and folders tests, docs, examples and benchmarks, directly in site-packages",
+			"what a project has packed by mistake, which nothing imports; two such files of one name keep distributions apart, as FlashInfer and torch-c-dlpack-ext, which vLLM needs both", buildFiles},
 		{"cudnn-adv", "nvidia/cudnn/lib/libcudnn_adv.so*",
 			"cuDNN's recurrent networks and attention of its own, 285 MB; torch falls back or fails when a model asks for them", library("libcudnn_adv.so")},
 		{"cudnn-precompiled-engines", "nvidia/cudnn/lib/libcudnn_engines_precompiled.so*",
@@ -43,6 +45,18 @@ func Rules() []Rule {
 }
 
 func site(f wheel.File) bool { return f.Target == wheel.PureLib || f.Target == wheel.PlatLib }
+
+// Parts of a source tree that have no business in site-packages.
+var strays = map[string]bool{"build_backend.py": true, "conftest.py": true, "hatch_build.py": true, "noxfile.py": true, "setup.py": true, "versioneer.py": true,
+	"benchmarks/": true, "docs/": true, "examples/": true, "tests/": true}
+
+func buildFiles(f wheel.File) bool {
+	top, _, deep := strings.Cut(f.Path, "/")
+	if deep {
+		top += "/"
+	}
+	return site(f) && strays[top]
+}
 
 // under says whether p lies below dir.
 func under(p, dir string) bool { return strings.HasPrefix(p, dir+"/") }
