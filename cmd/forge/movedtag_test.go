@@ -36,7 +36,8 @@ func engineOf(t *testing.T, program string) string {
 	}
 	if program == "podman" {
 		t.Setenv("CONTAINERS_STORAGE_CONF", write("storage.conf", fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", filepath.Join(dir, "root"), filepath.Join(dir, "run"))))
-		t.Setenv("CONTAINERS_CONF", write("containers.conf", "[engine]\ncgroup_manager = \"cgroupfs\"\n"))
+		// The locks in shared memory are the real root's, who this user is not in a user namespace.
+		t.Setenv("CONTAINERS_CONF", write("containers.conf", "[engine]\ncgroup_manager = \"cgroupfs\"\nlock_type = \"file\"\n"))
 		return "podman"
 	}
 	config := write("config.toml", fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.internal.v1.opt\"]\n[grpc]\n  address = %q\n[ttrpc]\n  address = %q\n",
