@@ -153,14 +153,17 @@ func runPolicyCheck(t *terminal, path string, references []string) error {
 	}
 	r := reportPolicy(p, time.Now())
 	for _, ref := range references {
-		parsed, err := name.ParseReference(ref, name.StrictValidation)
+		repo, err := name.NewRepository(ref, name.StrictValidation)
+		if parsed, other := name.ParseReference(ref, name.StrictValidation); other == nil {
+			repo, err = parsed.Context(), nil
+		}
 		if err != nil {
-			return usageError{fmt.Errorf("reading reference: %w", err)}
+			return usageError{fmt.Errorf("reference %q: it needs a registry and a repository (REGISTRY/REPOSITORY), and may have a tag or digest", ref)}
 		}
 		a := applyReport{Reference: ref}
-		if rule, original := p.For(parsed.Context().Name()); rule != nil {
+		if rule, original := p.For(repo.Name()); rule != nil {
 			a.Rule = rule.Name
-			if original != parsed.Context().Name() {
+			if original != repo.Name() {
 				a.MirrorOf = original
 			}
 		}
