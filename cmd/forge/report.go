@@ -234,11 +234,16 @@ func foundPackages(inv *sbom.Inventory, layers []report.Layer, locked []report.P
 func licenceWords(inv *sbom.Inventory, p sbom.Package) []string {
 	var out []string
 	for _, l := range p.Licenses {
-		words := cmp.Or(inv.Licences[l], l)
-		if licence.Nameless(words) {
-			words = "its own text"
+		parts := strings.Split(l, " ")
+		for i, p := range parts { // a reference, in parentheses or not, as the package calls it
+			id := strings.Trim(p, "()")
+			words := cmp.Or(inv.Licences[id], id)
+			if licence.Nameless(words) {
+				words = "its own text"
+			}
+			parts[i] = strings.Replace(p, id, words, 1)
 		}
-		out = append(out, words)
+		out = append(out, strings.Join(parts, " "))
 	}
 	return out
 }
