@@ -27,6 +27,19 @@ type want struct {
 	plain bool   // http will do
 }
 
+// refused says of bytes that the store did not take who promised others. The store compares,
+// and nobody else: what is kept is what was judged.
+func (w want) refused(err error, note string) error {
+	var m *store.MismatchError
+	switch {
+	case !errors.As(err, &m):
+		return fmt.Errorf("keeping %s: %w", w.name, err)
+	case m.Want == m.Got || m.Want == "":
+		return &HashError{File: w.name, By: w.by, GotSize: m.GotSize, WantSize: m.WantSize, Note: note}
+	}
+	return &HashError{File: w.name, By: w.by, Got: m.Got, Want: m.Want, Note: note}
+}
+
 // download is one file on its way into the store.
 type download struct {
 	f        *Fetcher
@@ -86,13 +99,9 @@ func (f *Fetcher) blob(ctx context.Context, u, from *url.URL, w want) (sum strin
 // commit judges what has arrived.
 func (d *download) commit() (string, int64, error) {
 	w, size := d.w, d.p.Size()
-	if got := d.p.Sum(); w.sum != "" && got != w.sum {
-		e := &HashError{File: w.name, By: w.by, Got: got, Want: w.sum, Note: d.packed()}
-		return "", 0, errors.Join(e, d.p.Discard())
-	}
 	sum, err := d.p.Commit(w.sum, w.size)
 	if err != nil {
-		return "", 0, fmt.Errorf("keeping %s: %w", w.name, err)
+		return "", 0, w.refused(err, d.packed())
 	}
 	d.f.event(Event{Name: w.name, Done: size, Total: size, State: "done"})
 	return sum, size, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -151,6 +152,16 @@ func TestARegistryThatChangesItsMind(t *testing.T) {
 	n.set("FORGE_CACHE=" + n.path("fresh"))
 	for _, args := range [][]string{{"fetch", "-q", "recipe.hcl"}, {"build", "-q", "--builder", "none", "recipe.hcl"}, {"lock", "-q", "--upgrade", "recipe.hcl"}} {
 		n.refused(n.run(args...), exitFailure, "IDX-01: s")
+	}
+	// Each part alone, as other bytes of the same length.
+	later.Store(false)
+	for digest, b := range good.blobs {
+		good.blobs[digest] = append(bytes.Clone(b[:len(b)-1]), b[len(b)-1]^1)
+		n.set("FORGE_CACHE=" + n.path("fresh-"+digest[7:]))
+		for _, args := range [][]string{{"fetch", "-q", "recipe.hcl"}, {"lock", "-q", "--upgrade", "recipe.hcl"}} {
+			n.refused(n.run(args...), exitFailure, "IDX-01: sha256 is "+hexOf(string(good.blobs[digest]))+", its digest says "+digest[7:])
+		}
+		good.blobs[digest] = b
 	}
 	for _, l := range n.asked("/manifests/") {
 		if !strings.Contains(l, "/manifests/sha256:") {
