@@ -104,11 +104,11 @@ func tlsFiles() ([]string, error) {
 // choose says which daemon executes: "embedded" or an address. Nothing is started.
 func (b *Builder) choose(ctx context.Context, platform string, words []string) (string, error) {
 	if b.NoExec {
-		return "", &NoBuilderError{words, "--no-exec executes nothing"}
+		return "", &NoBuilderError{words, "--no-exec executes nothing", "leave out --no-exec, if you trust the recipe"}
 	}
 	switch b.Mode {
 	case "none":
-		return "", &NoBuilderError{words, "--builder none executes nothing"}
+		return "", &NoBuilderError{words, "--builder none executes nothing", "choose another --builder (auto finds one)"}
 	case "", "auto":
 		if runtime.GOOS == "linux" && os.Geteuid() == 0 {
 			return "embedded", b.embeddable(platform, words)
@@ -128,7 +128,7 @@ func Sandbox(ctx context.Context) (string, error) {
 
 // embeddable says why the embedded daemon cannot execute here.
 func (b *Builder) embeddable(platform string, words []string) error {
-	reason := ""
+	reason, way := "", ""
 	switch {
 	case runtime.GOOS != "linux":
 		reason = "the embedded builder needs Linux"
@@ -136,6 +136,7 @@ func (b *Builder) embeddable(platform string, words []string) error {
 		reason = "the embedded builder needs root"
 	case "linux/"+runtime.GOARCH != platform:
 		reason = fmt.Sprintf("this host is linux/%s, the image is for %s", runtime.GOARCH, platform)
+		way = "name a builder that executes " + platform + " with --builder"
 	default:
 		_, _, err := programs()
 		if err == nil {
@@ -143,7 +144,7 @@ func (b *Builder) embeddable(platform string, words []string) error {
 		}
 		reason = err.Error()
 	}
-	return &NoBuilderError{words, reason}
+	return &NoBuilderError{words, reason, way}
 }
 
 // found is the first daemon that answers and fits: BUILDKIT_HOST, a rootless daemon's usual
@@ -168,7 +169,7 @@ func found(ctx context.Context, platform string, words []string) (string, error)
 	if len(all) > 0 {
 		reason += "; tried " + strings.Join(all, ", ")
 	}
-	return "", &NoBuilderError{words, reason}
+	return "", &NoBuilderError{Words: words, Reason: reason}
 }
 
 // candidates are the addresses where a daemon may be for an ordinary user.

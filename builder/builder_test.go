@@ -363,7 +363,28 @@ func TestNobodyExecutesWithNone(t *testing.T) {
 		var none *NoBuilderError
 		if _, err := b.Build(context.Background(), p); !errors.As(err, &none) || !strings.Contains(err.Error(), `test "imports" must be executed`) {
 			t.Errorf("%v", err)
+			continue
 		}
+		if h := none.Hint(); strings.Contains(h, "root") || strings.Contains(h, "--no-exec") != noExec || !strings.Contains(h, "--no-test") {
+			t.Errorf("the hint is %q", h)
+		}
+	}
+	for _, row := range []struct {
+		words []string
+		want  string
+	}{
+		{nil, "run as root with buildkitd (make build) and runc installed, start a rootless buildkitd, name a builder with --builder, or leave tests out with --no-test"},
+		{[]string{`run "x"`}, "run as root with buildkitd (make build) and runc installed, start a rootless buildkitd, name a builder with --builder"},
+		{[]string{`run "x"`, `test "y"`}, "run as root with buildkitd (make build) and runc installed, start a rootless buildkitd, name a builder with --builder; --no-test leaves out the tests alone"},
+	} {
+		if h := (&NoBuilderError{Words: row.words}).Hint(); h != row.want {
+			t.Errorf("%q: %q", row.words, h)
+		}
+	}
+	other := map[string]string{"amd64": "linux/arm64", "arm64": "linux/amd64"}[runtime.GOARCH]
+	var none *NoBuilderError
+	if err := new(Builder).embeddable(other, []string{"bytecode"}); os.Geteuid() == 0 && (!errors.As(err, &none) || none.Hint() != "name a builder that executes "+other+" with --builder") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package builder
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -183,8 +184,9 @@ func (d *daemon) Close() {
 
 // NoBuilderError says that something must be executed and nothing here can do it.
 type NoBuilderError struct {
-	Words  []string // of the recipe that need a builder: `test "imports"`
+	Words  []string // of the recipe that need a builder: `test "imports"`; none: any would do
 	Reason string
+	Way    string // to a builder; empty: what this host lacks
 }
 
 func (e *NoBuilderError) Error() string {
@@ -197,5 +199,18 @@ func (e *NoBuilderError) Error() string {
 
 // Hint says what to do.
 func (e *NoBuilderError) Hint() string {
-	return "run as root with buildkitd (make build) and runc installed, start a rootless buildkitd, name a builder with --builder, or leave tests out with --no-test"
+	way := cmp.Or(e.Way, "run as root with buildkitd (make build) and runc installed, start a rootless buildkitd, name a builder with --builder")
+	tests := 0
+	for _, w := range e.Words {
+		if strings.HasPrefix(w, "test ") {
+			tests++
+		}
+	}
+	switch {
+	case tests == len(e.Words):
+		return way + ", or leave tests out with --no-test"
+	case tests > 0:
+		return way + "; --no-test leaves out the tests alone"
+	}
+	return way
 }

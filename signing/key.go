@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -27,6 +28,9 @@ const maxKey = 64 << 10
 // LoadKey reads a public key in PEM form.
 func LoadKey(path string) (Key, error) {
 	raw, err := readFile(path, maxKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Key{}, &PolicyError{fmt.Sprintf("key %q: there is no such file", path)}
+	}
 	if err != nil {
 		return Key{}, fmt.Errorf("reading key %q: %w", path, err)
 	}

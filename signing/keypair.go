@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -105,6 +106,9 @@ func tried(ctx context.Context, ref string, pair sign.Keypair) error {
 // readPrivate reads a private key's file, which nobody else may read. signing A40.
 func readPrivate(path string) ([]byte, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &KeyError{path, "there is no such file"}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading key %q: %w", path, err)
 	}

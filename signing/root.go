@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -24,6 +25,9 @@ type Root struct {
 // LoadRoot reads a trusted root from a file in Sigstore's format.
 func LoadRoot(path string) (*Root, error) {
 	raw, err := readFile(path, maxRoot)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &PolicyError{fmt.Sprintf("trust root %q: there is no such file", path)}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading trust root %q: %w", path, err)
 	}

@@ -1,7 +1,9 @@
 package signing
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -18,6 +20,9 @@ var Public = Services{
 // newest service that forge knows how to ask.
 func LoadServices(path string, now time.Time) (Services, error) {
 	raw, err := readFile(path, maxKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Services{}, &PolicyError{fmt.Sprintf("signing config %q: there is no such file", path)}
+	}
 	if err != nil {
 		return Services{}, fmt.Errorf("reading signing config %q: %w", path, err)
 	}

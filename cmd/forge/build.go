@@ -280,7 +280,7 @@ func (t *terminal) built(name, reference string, r *builder.Result, result bool)
 	if removed > 0 {
 		left = fmt.Sprintf("; slim left out %s (%s)", megabytes(removed), strings.Join(rules, ", "))
 	}
-	t.say("%s: %d layers, %s%s", name, len(r.Layers), megabytes(size), left)
+	t.say("%s: %s, %s%s", name, count(len(r.Layers), "layer"), megabytes(size), left)
 }
 
 // allMissing makes an error about the first file that is missing offline one about all.

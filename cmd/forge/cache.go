@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 
 type pruneOptions struct {
 	olderThan time.Duration
-	maxSize   int64
+	maxSize   int64 // bytes; 0: no limit
 	dryRun    bool
 }
 
@@ -27,19 +28,19 @@ write as the same user can change it: that attacker is out of scope. Beside the
 blobs the embedded builder keeps what it has unpacked; that is shown and pruned too.`,
 		Example: `  forge cache show
   forge cache verify                       # hash every byte again
-  forge cache prune --older-than 720h`,
+  forge cache prune --older-than 30d`,
 		Args: exactly(),
 		RunE: func(*cobra.Command, []string) error { return runCacheShow(t) },
 	}
 	var o pruneOptions
 	prune := &cobra.Command{
 		Use: "prune", Short: "Remove what has not been used lately", Args: exactly(),
-		Example: "  forge cache prune --older-than 720h\n  forge cache prune --older-than 0s --max-size 20000 --dry-run",
+		Example: "  forge cache prune --older-than 2w\n  forge cache prune --older-than 0s --max-size 20GB --dry-run",
 		Long:    "Prune removes blobs that were not used for a while, oldest first, and what the embedded\nbuilder keeps if that was not used either. Nothing in use is removed.",
 		RunE:    func(c *cobra.Command, _ []string) error { return runCachePrune(c.Context(), t, o) },
 	}
-	prune.Flags().DurationVar(&o.olderThan, "older-than", 30*24*time.Hour, "only what was not used for this long; 0s: whatever its age")
-	prune.Flags().Int64Var(&o.maxSize, "max-size", 0, "stop when the store is at most this many `MB`")
+	prune.Flags().Var(newAge(&o.olderThan, 30*24*time.Hour), "older-than", "only what was not used for this `AGE` (3d, 2w, 12h); 0s: whatever its age")
+	prune.Flags().Var(bytesFlag{&o.maxSize}, "max-size", "stop when the store has at most this `SIZE` (500MB, 20GB, 10GiB; MB without a unit)")
 	prune.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say what would go")
 	c.AddCommand(
 		&cobra.Command{Use: "show", Short: "Show what the store holds", Example: "  forge cache show --json", Long: "Show counts the store's blobs.", Args: exactly(), RunE: func(*cobra.Command, []string) error { return runCacheShow(t) }},
@@ -75,7 +76,7 @@ func runCacheShow(t *terminal) error {
 			Blobs   []store.Blob        `json:"blobs"`
 		}{s.Dir(), len(blobs), total, daemon, blobs})
 	}
-	t.result("%s: %d blobs, %s", s.Dir(), len(blobs), megabytes(total))
+	t.result("%s: %s, %s", s.Dir(), count(len(blobs), "blob"), megabytes(total))
 	if daemon.Bytes > 0 {
 		t.result("%s: the embedded builder's unpacked roots, %s", daemon.Dir, megabytes(daemon.Bytes))
 	}
@@ -96,10 +97,10 @@ func runCacheVerify(ctx context.Context, t *terminal) error {
 			return err
 		}
 	} else {
-		t.result("%s: %d blobs hashed, %s, %d wrong", s.Dir(), report.Blobs, megabytes(report.Bytes), len(report.Wrong))
+		t.result("%s: %s hashed, %s, %d wrong", s.Dir(), count(report.Blobs, "blob"), megabytes(report.Bytes), len(report.Wrong))
 	}
 	if len(report.Wrong) > 0 {
-		return fmt.Errorf("%d blobs were not what their name says and are removed: %v", len(report.Wrong), report.Wrong)
+		return fmt.Errorf("removed, since it is not what its name says: %s", strings.Join(report.Wrong, ", "))
 	}
 	return nil
 }
@@ -109,7 +110,7 @@ func runCachePrune(ctx context.Context, t *terminal, o pruneOptions) error {
 	if err != nil {
 		return err
 	}
-	pruned, err := s.Prune(ctx, store.Limits{MinAge: o.olderThan, MaxBytes: o.maxSize * 1e6, DryRun: o.dryRun})
+	pruned, err := s.Prune(ctx, store.Limits{MinAge: o.olderThan, MaxBytes: o.maxSize, DryRun: o.dryRun})
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func runCachePrune(ctx context.Context, t *terminal, o pruneOptions) error {
 	if o.dryRun {
 		verb = "would remove"
 	}
-	t.result("%s: %s %d blobs, %s; %s stay", s.Dir(), verb, len(pruned.Blobs), megabytes(pruned.Freed), megabytes(pruned.Left))
+	t.result("%s: %s %s, %s; %s stay", s.Dir(), verb, count(len(pruned.Blobs), "blob"), megabytes(pruned.Freed), megabytes(pruned.Left))
 	if unpacked > 0 {
 		t.result("%s of that were the embedded builder's unpacked roots", megabytes(unpacked))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,6 +112,11 @@ func runCopy(ctx context.Context, t *terminal, source, destination string) error
 	}
 	if from.remote() && from.tag == "" && from.digest == "" {
 		return usageError{fmt.Errorf("%q names no image: a tag or a digest is missing", source)}
+	}
+	if at := cmp.Or(from.archive, from.dir); at != "" {
+		if err := there(at); err != nil {
+			return err
+		}
 	}
 	if to.digest != "" {
 		return usageError{fmt.Errorf("%q: a digest cannot be chosen; the image keeps its own", destination)}

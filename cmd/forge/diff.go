@@ -121,6 +121,15 @@ func readable(what, value string) string {
 }
 
 func compare(ctx context.Context, t *terminal, o diffOptions, a, b string) (*difference, error) {
+	for _, name := range []string{a, b} { // what is wrong with a name is said before a database is fetched
+		if isFile(name) {
+			if err := there(name); err != nil {
+				return nil, err
+			}
+		} else if _, err := imageAt(name); err != nil && !isLock(name) {
+			return nil, err
+		}
+	}
 	if isLock(a) != isLock(b) {
 		return nil, usageError{fmt.Errorf("comparing %q and %q: both must be locks, or both images, reports or SBOMs", a, b)}
 	}

@@ -50,7 +50,7 @@ func TestAnImageInARegistryIsScannedAndCompared(t *testing.T) {
 	expects(t, 2, "both must be locks", "diff", "recipe.hcl", layout)
 	expects(t, 1, "404", "scan", "--db", db, w.host+"/ml/none:1")
 	expects(t, 2, "a tag or a digest is missing", "scan", "--db", db, w.host+"/ml/train")
-	if s := runs(t, "scan", "--db", db, "./none.json"); s.code != 1 || !strings.Contains(s.err, "no such file") {
+	if s := runs(t, "scan", "--db", db, "./none.json"); s.code != 2 || !strings.Contains(s.err, "no such file") {
 		t.Errorf("exit %d: %s", s.code, s.err)
 	}
 }

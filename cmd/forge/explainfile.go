@@ -293,7 +293,7 @@ func (f *folder) add(e *layer.Entry, name string) {
 func (f *folder) reason(p string) *reason {
 	r := &reason{What: "folder /" + p}
 	if f.files > 0 {
-		r.Facts = append(r.Facts, [2]string{"size", fmt.Sprintf("%s in %d files", megabytes(f.bytes), f.files)})
+		r.Facts = append(r.Facts, [2]string{"size", fmt.Sprintf("%s in %s", megabytes(f.bytes), count(f.files, "file"))})
 	}
 	names := slices.SortedFunc(maps.Keys(f.owners), func(a, b string) int {
 		return cmp.Or(cmp.Compare(f.owners[b], f.owners[a]), strings.Compare(a, b))
@@ -313,7 +313,7 @@ func (f *folder) reason(p string) *reason {
 	}
 	for _, rule := range slices.Sorted(maps.Keys(f.removed)) {
 		x := f.removed[rule]
-		r.Facts = append(r.Facts, [2]string{"left out", fmt.Sprintf("%s in %d files by slim's rule %q", megabytes(x.Bytes), x.Files, rule)})
+		r.Facts = append(r.Facts, [2]string{"left out", fmt.Sprintf("%s in %s by slim's rule %q", megabytes(x.Bytes), count(x.Files, "file"), rule)})
 	}
 	return r
 }
@@ -345,7 +345,7 @@ func (c *contents) explainRule(name string) *reason {
 				}
 			}
 		}
-		r.Facts = append(r.Facts, [2]string{"left out", fmt.Sprintf("%s in %d files", megabytes(sum.Bytes), sum.Files)})
+		r.Facts = append(r.Facts, [2]string{"left out", fmt.Sprintf("%s in %s", megabytes(sum.Bytes), count(sum.Files, "file"))})
 		for _, o := range slices.SortedFunc(maps.Keys(owners), func(a, b string) int { return cmp.Compare(owners[b], owners[a]) }) {
 			r.Facts = append(r.Facts, [2]string{"of", o + " " + megabytes(owners[o])})
 		}

@@ -55,7 +55,7 @@ func export(t *terminal, file, recipeDir string, im *recipes.Image, li *lock.Ima
 		}); err != nil {
 			return err
 		}
-		t.say("%s: %d wheels are written to %s", im.Name, len(pins), path)
+		t.say("%s: wrote %s to %s", im.Name, count(len(pins), "wheel"), path)
 	}
 	return nil
 }

@@ -23,6 +23,14 @@ func (h hinted) Hint() string  { return h.hint }
 // opener is os.OpenFile, or that of an os.Root.
 type opener func(path string, flag int, mode fs.FileMode) (*os.File, error)
 
+// absent makes a file that somebody named and that is not there a mistake of that person's.
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return usageError{err}
+	}
+	return err
+}
+
 // openRegular opens a file that is no pipe, device or folder.
 func openRegular(path string) (*os.File, error) { return opener(os.OpenFile).regular(path) }
 
@@ -30,7 +38,7 @@ func openRegular(path string) (*os.File, error) { return opener(os.OpenFile).reg
 func (open opener) regular(path string) (*os.File, error) {
 	f, err := open(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold it up
 	if err != nil {
-		return nil, err
+		return nil, absent(err)
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		_ = f.Close() // nothing of it was read

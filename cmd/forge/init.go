@@ -80,7 +80,7 @@ func runInit(t *terminal, o initOptions) error {
 		return fmt.Errorf("writing the recipe: %w", err)
 	}
 	review(t, o.output)
-	t.say("wrote %s; next: forge lock %s", o.output, o.output)
+	t.say("wrote %s; next: %s", o.output, typed("forge", "lock", o.output))
 	return nil
 }
 
@@ -125,7 +125,7 @@ func startDraft(o initOptions) (*draft.Draft, error) {
 func readDraft(d *draft.Draft, path string) error {
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
-		return fmt.Errorf("starting from: %w", err)
+		return absent(fmt.Errorf("starting from %q: %w", path, err))
 	}
 	defer root.Close()
 	name := filepath.Base(path)
@@ -141,9 +141,6 @@ func readDraft(d *draft.Draft, path string) error {
 		return usageError{fmt.Errorf("starting from %q: its name is neither *.txt, *.in, *.yml, pyproject.toml, uv.lock, pylock.toml nor Dockerfile", path)}
 	}
 	err = read(root.FS(), name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("starting from: %w", err)
-	}
 	if err != nil {
 		return usageError{fmt.Errorf("starting from %q: %w", path, err)}
 	}

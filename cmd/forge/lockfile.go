@@ -23,7 +23,11 @@ func readLock(path string) (*lock.Lock, error) {
 	var format *lock.FormatError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, staleError{fmt.Errorf("there is no lock %q", at), "forge lock " + path + " writes it; forge build --lock does both"}
+		err := staleError{fmt.Errorf("there is no lock %q", at), "forge lock RECIPE writes the lock of a recipe"}
+		if at != path {
+			err.hint = typed("forge", "lock", path) + " writes it; forge build --lock does both"
+		}
+		return nil, err
 	case errors.As(err, &format):
 		return nil, staleError{err, "forge lock keeps every choice and makes only the layers anew"}
 	}
@@ -37,7 +41,7 @@ func imageNames(l *lock.Lock) []string { return slices.Sorted(maps.Keys(l.Images
 func fitting(l *lock.Lock, file *recipes.File, im *recipes.Image) (*lock.Image, error) {
 	li := l.Images[im.Name]
 	if li == nil {
-		return nil, staleError{fmt.Errorf("image %q is not in the lock of %s", im.Name, file.Path), "forge lock " + file.Path}
+		return nil, staleError{fmt.Errorf("image %q is not in the lock of %s", im.Name, file.Path), typed("forge", "lock", file.Path)}
 	}
 	changes := li.Stale(im.Inputs())
 	if len(changes) == 0 {
@@ -47,5 +51,5 @@ func fitting(l *lock.Lock, file *recipes.File, im *recipes.Image) (*lock.Image, 
 	for i, c := range changes {
 		lines[i] = "  " + c.String()
 	}
-	return nil, staleError{fmt.Errorf("the lock no longer fits image %q of %s:\n%s", im.Name, file.Path, strings.Join(lines, "\n")), "forge lock " + file.Path}
+	return nil, staleError{fmt.Errorf("the lock no longer fits image %q of %s:\n%s", im.Name, file.Path, strings.Join(lines, "\n")), typed("forge", "lock", file.Path)}
 }

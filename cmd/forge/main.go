@@ -99,6 +99,8 @@ func (e interruptedError) Unwrap() error { return e.error }
 // usageError is a mistake in the command line.
 type usageError struct{ error }
 
+func (e usageError) Unwrap() error { return e.error }
+
 // staleError is a lock that no longer fits its recipe, or is not there.
 type staleError struct {
 	error

@@ -65,7 +65,7 @@ func runPlan(t *terminal, o selection, path string) error {
 	for i, p := range plans {
 		t.result("%s", p.Text())
 		for _, x := range docs[i].Slim {
-			t.result("  slim leaves out %s in %d files: %s", megabytes(x.Bytes), x.Files, x.Rule)
+			t.result("  slim leaves out %s in %s: %s", megabytes(x.Bytes), count(x.Files, "file"), x.Rule)
 		}
 		if len(p.Image.Slim.Drop) > 0 && docs[i].Slim == nil {
 			t.result("  slim leaves out %s: %s", megabytes(p.Lock.Derived.Removed), strings.Join(p.Image.Slim.Drop, ", "))

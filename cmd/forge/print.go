@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -298,7 +299,7 @@ func hint(err error) string {
 	}
 	var gone *fetch.GoneError
 	if errors.As(err, &gone) && gone.Version != "" {
-		return "forge lock --upgrade=" + gone.Package + " chooses it anew, --upgrade-base every Debian package"
+		return typed("forge", "lock", "--upgrade="+gone.Package) + " chooses it anew, --upgrade-base every Debian package"
 	}
 	if errors.As(err, &gone) && gone.Package == "InRelease" {
 		return "archives have no state of every time: another snapshot, --as-of or mirror may have one"
@@ -308,6 +309,19 @@ func hint(err error) string {
 		return hinted.Hint()
 	}
 	return ""
+}
+
+// plainWord is a word that a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// typed writes a command so that a shell reads it as the same words.
+func typed(words ...string) string {
+	for i, w := range words {
+		if !plainWord.MatchString(w) {
+			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // clean keeps line feeds and tabs; other control characters, and those that turn text
@@ -322,6 +336,14 @@ func clean(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// count writes a number of things.
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // megabytes writes a size the way people compare images: MB = 10⁶ bytes.

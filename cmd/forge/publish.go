@@ -114,6 +114,9 @@ func transportOf() (*http.Transport, error) {
 // it is believed. What is in it is listed here, and the gate judges it.
 func publishLayout(ctx context.Context, t *terminal, b buildOptions, dir string) error {
 	dir, digest, _ := strings.Cut(dir, "@")
+	if err := there(dir); err != nil {
+		return err
+	}
 	s, err := b.publish.ship(ctx, t, nil, filepath.Dir(dir))
 	if err != nil {
 		return err

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,28 +100,58 @@ type brought struct {
 	remove func() // what was brought
 }
 
+// imageAt is where an image is to be; a mistake in its name, and a file or folder that is not
+// there, are usage errors. Nothing of it is read, and no registry asked.
+func imageAt(image string) (spot, error) {
+	if file, ok := strings.CutPrefix(image, "docker-archive:"); ok {
+		file, _ = savedName(file)
+		if file == "" {
+			return spot{}, usageError{errors.New("\"docker-archive:\": a file is missing")}
+		}
+		return spot{archive: file}, there(file)
+	}
+	if isLayout(image) {
+		return readSpot("oci:" + strings.TrimPrefix(image, "oci:"))
+	}
+	info, err := os.Stat(image)
+	switch {
+	case err == nil && info.IsDir():
+		return spot{}, usageError{fmt.Errorf("the folder %q is no OCI layout: it has no file oci-layout", image)}
+	case err == nil:
+		return spot{}, usageError{fmt.Errorf("the file %q is no folder of an OCI layout; an archive is oci-archive:FILE or docker-archive:FILE", image)}
+	case isFile(image):
+		return spot{}, there(image)
+	}
+	s, err := readSpot(image)
+	at := cmp.Or(s.archive, s.dir)
+	switch {
+	case err != nil:
+		return s, err
+	case s.remote() && s.tag == "" && s.digest == "":
+		return s, usageError{fmt.Errorf("%q names no image: there is no such folder, and in a registry a tag or a digest is missing", image)}
+	case at != "":
+		return s, there(at)
+	}
+	return s, nil
+}
+
+// there is a usage error when nothing lies under a name.
+func there(path string) error {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return usageError{fmt.Errorf("%q: there is no such file or folder", path)}
+	}
+	return err
+}
+
 // fetchImage finds an image. One of a registry or an archive is brought into a folder of its own.
 func fetchImage(ctx context.Context, t *terminal, image, platform string) (*brought, error) {
 	if file, ok := strings.CutPrefix(image, "docker-archive:"); ok {
 		return fetchSaved(file)
 	}
-	if isLayout(image) {
-		image = "oci:" + strings.TrimPrefix(image, "oci:")
-	}
-	switch info, err := os.Stat(image); {
-	case err == nil && info.IsDir() && !isLayout(image):
-		return nil, usageError{fmt.Errorf("the folder %q is no OCI layout: it has no file oci-layout", image)}
-	case err == nil && !info.IsDir():
-		return nil, usageError{fmt.Errorf("the file %q is no folder of an OCI layout; an archive is oci-archive:FILE or docker-archive:FILE", image)}
-	case err != nil && (strings.HasPrefix(image, ".") || strings.HasPrefix(image, "/")):
-		return nil, usageError{fmt.Errorf("there is no image in %q: %s", image, withoutPath(err))}
-	}
-	s, err := readSpot(image)
+	s, err := imageAt(image)
 	if err != nil {
 		return nil, err
-	}
-	if s.remote() && s.tag == "" && s.digest == "" {
-		return nil, usageError{fmt.Errorf("%q names no image: there is no such folder, and in a registry a tag or a digest is missing", image)}
 	}
 	c, err := newPusher(t)
 	if err != nil {
@@ -179,8 +211,8 @@ func savedName(s string) (file, name string) {
 // fetchSaved finds an image in what docker save wrote: FILE, or FILE:NAME:TAG where it has several.
 func fetchSaved(file string) (*brought, error) {
 	file, name := savedName(file)
-	if file == "" {
-		return nil, usageError{errors.New("\"docker-archive:\": a file is missing")}
+	if _, err := imageAt("docker-archive:" + file); err != nil {
+		return nil, err
 	}
 	f, err := openRegular(file)
 	if err != nil {

@@ -88,7 +88,7 @@ data for the image's distribution is an error; it is never "nothing found".`,
 
 func (o *databaseOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.from, "db", "", "the vulnerability `DATABASE`: https address of a mirror, archive or folder")
-	c.Flags().DurationVar(&o.maxAge, "max-db-age", 0, "how old the vulnerability database may be (default 120h)")
+	c.Flags().Var(age{&o.maxAge}, "max-db-age", "the `AGE` that the vulnerability database may have (default 5d)")
 }
 
 // gateError is a gate that is not passed.
@@ -129,14 +129,24 @@ func runScan(ctx context.Context, t *terminal, o scanOptions, image string, only
 	if o.database.maxAge == 0 {
 		o.database.maxAge = tol.MaxDBAge
 	}
+	var packages *vuln.Packages
+	if isFile(image) { // what is wrong with it is said before a database is fetched
+		packages, err = o.listed(image, signed, tol)
+	} else {
+		_, err = imageAt(image)
+	}
+	if err != nil {
+		return err
+	}
 	db, err := openDatabase(ctx, t, o.database, false)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	packages, err := o.packages(ctx, t, image, signed, tol)
-	if err != nil {
-		return err
+	if packages == nil {
+		if packages, err = o.found(ctx, t, image, signed, tol); err != nil {
+			return err
+		}
 	}
 	doc, err := lookUp(ctx, db, packages, image, tol)
 	if err != nil {
@@ -158,9 +168,6 @@ func runScan(ctx context.Context, t *terminal, o scanOptions, image string, only
 
 // openDatabase opens the database that the flags, the environment or the settings name.
 func openDatabase(ctx context.Context, t *terminal, o databaseOptions, offline bool) (*vuln.Database, error) {
-	if o.maxAge < 0 {
-		return nil, usageError{fmt.Errorf("--max-db-age %s: it must be a time that has passed", o.maxAge)}
-	}
 	s, err := databaseSource(o)
 	if err != nil {
 		return nil, err
@@ -183,21 +190,26 @@ func databaseSource(o databaseOptions) (vuln.Source, error) {
 		CAFile: cmp.Or(os.Getenv("FORGE_CA_FILE"), own.CAFile), MaxAge: o.maxAge, Now: time.Now()}, nil
 }
 
-// packages are what is in an image, or what an SBOM says of one, and tol learns which image
-// that is and what is said about it.
-func (o *scanOptions) packages(ctx context.Context, t *terminal, image string, signed *signedVEX, tol *tolerance) (*vuln.Packages, error) {
+// listed are the packages that an SBOM lists, and tol learns which image it is of.
+func (o *scanOptions) listed(file string, signed *signedVEX, tol *tolerance) (*vuln.Packages, error) {
 	if len(o.signed.repositories) > 0 {
 		tol.subject.Repository = o.signed.repositories[0]
 	}
-	if isFile(image) {
-		if signed != nil {
-			return nil, usageError{fmt.Errorf("--vex-attestations: nothing is attached to the file %q; name the image", image)}
-		}
-		p, err := readPackages(image)
-		if err == nil {
-			tol.subject.Digest = p.Digest()
-		}
-		return p, err
+	if signed != nil {
+		return nil, usageError{fmt.Errorf("--vex-attestations: nothing is attached to the file %q; name the image", file)}
+	}
+	p, err := readPackages(file)
+	if err == nil {
+		tol.subject.Digest = p.Digest()
+	}
+	return p, err
+}
+
+// found are the packages in an image, and tol learns which image that is and what is said
+// about it.
+func (o *scanOptions) found(ctx context.Context, t *terminal, image string, signed *signedVEX, tol *tolerance) (*vuln.Packages, error) {
+	if len(o.signed.repositories) > 0 {
+		tol.subject.Repository = o.signed.repositories[0]
 	}
 	b, err := fetchImage(ctx, t, image, o.platform)
 	if err != nil {

@@ -82,7 +82,7 @@ func TestVerifyPrintsWhatItVerifiedOrExits(t *testing.T) {
 		{"another tag", []string{"--key", public, repo.Name() + ":2"}, 1, "404"},
 		{"no registry", []string{"--key", public, "127.0.0.1:1/x/y:1"}, 1, "refused"},
 		{"nobody", []string{tag}, 2, "nobody is named"},
-		{"no key file", []string{"--key", "none.pub", tag}, 1, "none.pub"},
+		{"no key file", []string{"--key", "none.pub", tag}, 2, "none.pub"},
 		{"an identity without an issuer", []string{"--identity", "a@example.org", tag}, 2, "trust root"},
 		{"an identity without a root", []string{"--identity", "a@example.org", "--issuer", "https://x.example", tag}, 2, "trust root"},
 		{"a pattern for everybody", []string{"--identity-regexp", ".*", "--issuer", "https://x.example", tag}, 2, "trust root"},

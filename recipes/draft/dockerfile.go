@@ -212,15 +212,34 @@ func (d *Draft) setEnv(name, value string) {
 	}
 }
 
+// maxPorts are as many of one range as a recipe can show to somebody who reads it.
+const maxPorts = 100
+
+// portRange reads 8000, 8000/tcp or 8000-8002. Source: Docker's reference of EXPOSE.
+func portRange(word string) (first, last int, ok bool) {
+	from, to, several := strings.Cut(strings.TrimSuffix(strings.ToLower(word), "/tcp"), "-")
+	if !several {
+		to = from
+	}
+	first, err1 := strconv.Atoi(from)
+	last, err2 := strconv.Atoi(to)
+	return first, last, err1 == nil && err2 == nil && 1 <= first && first <= last && last <= 65535
+}
+
 func (f *dockerfile) expose(ports []string) {
 	for _, p := range ports {
 		for _, word := range strings.Fields(f.expand(p)) {
-			n, err := strconv.Atoi(strings.TrimSuffix(word, "/tcp"))
-			if err != nil || n < 1 || n > 65535 {
-				f.note("not carried over: EXPOSE %s (ports are TCP, one by one)", word)
-				continue
+			first, last, ok := portRange(word)
+			switch {
+			case !ok:
+				f.note("not carried over: EXPOSE %s (a port is TCP's, 1 to 65535)", word)
+			case last-first >= maxPorts:
+				f.note("not carried over: EXPOSE %s (more than %d ports)", word, maxPorts)
+			default:
+				for n := first; n <= last; n++ {
+					f.Ports = append(f.Ports, n)
+				}
 			}
-			f.Ports = append(f.Ports, n)
 		}
 	}
 }

@@ -79,7 +79,7 @@ COPY --chown=ml src/a.py src/b.py ./
 COPY pkg .
 COPY *.cfg /etc/app/
 COPY gone /gone
-EXPOSE 8080/tcp 53/udp
+EXPOSE 8080/tcp 53/udp 8000-8002 9000-9001/tcp 8000-8002/udp 7-5 0-3 1000-1100
 VOLUME /data
 ENTRYPOINT ["python3", "-u"]
 CMD ["-m", "serve"]
@@ -88,14 +88,14 @@ CMD ["-m", "serve"]
 	want := &Draft{
 		Torch: "2.9.1", WantsTorch: true, CUDA: "12.8", Requirements: []string{"numpy>=2", "six", "idna>=3,<4"}, Packages: []string{"libgomp1", "libgl1"},
 		User: "ml", UID: 1234, Env: map[string]string{"OMP_NUM_THREADS": "8"}, Labels: map[string]string{"team": "ml platform"}, Workdir: "/work/app",
-		Entrypoint: []string{"python3", "-u"}, Command: []string{"-m", "serve"}, Ports: []int{8080}, Writable: []string{"/data"},
+		Entrypoint: []string{"python3", "-u"}, Command: []string{"-m", "serve"}, Ports: []int{8000, 8001, 8002, 8080, 9000, 9001}, Writable: []string{"/data"},
 		Copies: []Copy{{"src/a.py", "/work/app/a.py"}, {"src/b.py", "/work/app/b.py"}, {"pkg", "/work/app"}, {"one.cfg", "/etc/app/one.cfg"}, {"two.cfg", "/etc/app/two.cfg"}},
 	}
 	if diff := cmp.Diff(want, d, values); diff != "" {
 		t.Error(diff)
 	}
 	noted(t, d, "the base nvidia/cuda:12.8.1-cudnn", "ENV API_TOKEN (give it", "python3-pip cuda-toolkit-12-8", "git+https://git.example/x.git", "not built: .",
-		"does not run: chown -R ml /work", "--from=web", "COPY gone", "EXPOSE 53/udp")
+		"does not run: chown -R ml /work", "--from=web", "COPY gone", "EXPOSE 53/udp", "EXPOSE 8000-8002/udp", "EXPOSE 7-5", "EXPOSE 0-3", "EXPOSE 1000-1100 (more than 100")
 }
 
 func TestADockerfileFromPyTorchWithAHereDocument(t *testing.T) {
