@@ -183,7 +183,7 @@ func (m *maker) fetch(ctx context.Context, p part) error {
 	if p.wheel != nil {
 		_, err = m.o.Fetch.Wheel(ctx, *p.wheel, m.im, m.o.Dir)
 	} else {
-		_, err = m.o.Fetch.Deb(ctx, *p.deb, m.im, m.li.Debian)
+		_, err = m.o.Fetch.Deb(ctx, *p.deb, m.im, m.li)
 	}
 	return err
 }

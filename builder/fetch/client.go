@@ -254,7 +254,7 @@ func (f *Fetcher) retry(ctx context.Context, name string, try func() (int64, err
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("fetching %s: %w", name, context.Cause(ctx))
+			return fmt.Errorf("fetching %s: %w", name, ctx.Err()) // the cause may be about another file
 		}
 		if failed++; n >= enough {
 			failed = 1
@@ -271,7 +271,7 @@ func (f *Fetcher) retry(ctx context.Context, name string, try func() (int64, err
 		f.event(Event{Name: name, Total: -1, State: "retrying"})
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("fetching %s: %w", name, context.Cause(ctx))
+			return fmt.Errorf("fetching %s: %w", name, ctx.Err()) // the cause may be about another file
 		case <-time.After(wait):
 		}
 	}

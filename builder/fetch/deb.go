@@ -81,15 +81,15 @@ func atTime(all []string, name string, t time.Time) []string {
 
 // Deb brings a locked package into the store and says where it is. When the store has it no
 // request is made. Otherwise each place that may serve it is tried: the recipe's, forge's
-// settings, apt's, and snapshot.debian.org at the times when the lock's archives were
-// published. When none has it the error is a *GoneError. im and in may be nil.
-func (f *Fetcher) Deb(ctx context.Context, d lock.Deb, im *recipes.Image, in *lock.Debian) (place string, err error) {
+// settings, apt's, and snapshot.debian.org at the times that the lock was made as of and when
+// its archives were published. When none has it the error is a *GoneError. im and li may be nil.
+func (f *Fetcher) Deb(ctx context.Context, d lock.Deb, im *recipes.Image, li *lock.Image) (place string, err error) {
 	if !fs.ValidPath(d.Path) || strings.ContainsAny(d.Path, "\\?#%") {
 		return "", refuse("IDX-02", d.Name, "", "path %s in the lock is not allowed", q(d.Path))
 	}
 	sources := f.mirrors(d.Archive, "", im)
 	if d.Archive == "debian" || d.Archive == "debian-security" {
-		for _, t := range published(d.Archive, im, in) {
+		for _, t := range published(d.Archive, im, li) {
 			sources = atTime(sources, d.Archive, t)
 		}
 	}
@@ -103,18 +103,22 @@ func (f *Fetcher) Deb(ctx context.Context, d lock.Deb, im *recipes.Image, in *lo
 
 // published is when the archive looked as the lock saw it. A snapshot is taken some hours
 // after the date in its Release file, so a day later is asked first.
-func published(archive string, im *recipes.Image, in *lock.Debian) []time.Time {
+func published(archive string, im *recipes.Image, li *lock.Image) []time.Time {
 	var dates []time.Time
-	if im != nil && im.Debian != nil {
-		if t, err := time.Parse(time.RFC3339, im.Debian.Snapshot); err == nil {
+	add := func(text string) {
+		if t, err := time.Parse(time.RFC3339, text); err == nil {
 			dates = append(dates, t)
 		}
 	}
-	if in == nil {
+	if im != nil && im.Debian != nil {
+		add(im.Debian.Snapshot)
+	}
+	if li == nil || li.Debian == nil {
 		return dates
 	}
+	add(li.AsOf)
 	var released []time.Time
-	for _, a := range in.Archives {
+	for _, a := range li.Debian.Archives {
 		if t, err := time.Parse(time.RFC3339, a.Date); err == nil && a.Name == archive {
 			released = append(released, t)
 		}

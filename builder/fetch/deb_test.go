@@ -24,12 +24,12 @@ var libc = lock.Deb{
 }
 
 // locked is a lock's Debian part: three suites, two of them published at one time.
-var locked = &lock.Debian{Suite: "trixie", Archives: []lock.Archive{
+var locked = &lock.Image{AsOf: "2025-09-08T23:59:59Z", Debian: &lock.Debian{Suite: "trixie", Archives: []lock.Archive{
 	{Name: "debian", Suite: "trixie", Date: "2025-09-06T08:50:00Z"},
 	{Name: "debian", Suite: "trixie-updates", Date: "2025-09-08T14:20:00Z"},
 	{Name: "debian", Suite: "trixie-backports", Date: "2025-09-08T14:20:00Z"},
 	{Name: "debian-security", Suite: "trixie-security", Date: "2025-09-07T00:00:00Z"},
-}}
+}}}
 
 func (w *world) deb(im *recipes.Image) error {
 	w.Helper()
@@ -65,9 +65,10 @@ func TestDebComesFromTheFirstThatHasIt(t *testing.T) {
 	pool := "/pool/main/g/glibc/libc6_2.41-12+b~1_amd64.deb"
 	forge := "forge.test GET /debian" + pool
 	w.wantRequests("recipe.test GET /debian"+pool, forge, forge, forge, forge, forge, "apt.test GET /debian"+pool,
+		"snapshot.debian.org GET /archive/debian/20250908T235959Z"+pool, "snapshot-cloudflare.debian.org GET /archive/debian/20250908T235959Z"+pool,
 		"snapshot.debian.org GET /archive/debian/20250909T142000Z"+pool, "snapshot-cloudflare.debian.org GET /archive/debian/20250909T142000Z"+pool,
 		"snapshot.debian.org GET /archive/debian/20250908T142000Z"+pool)
-	if err := w.deb(im); err != nil || len(w.requests()) != 10 {
+	if err := w.deb(im); err != nil || len(w.requests()) != 12 {
 		t.Errorf("the second time: %d requests, %v", len(w.requests()), err)
 	}
 	// The next file: the host that did not answer is asked last.
@@ -88,13 +89,31 @@ func TestDebIsGone(t *testing.T) {
 	w.host("snapshot-cloudflare.debian.org", http.NotFound)
 	err := w.deb(nil)
 	var g *GoneError
-	if !errors.As(err, &g) || !errors.Is(err, fs.ErrNotExist) || g.Package != "libc6" || g.Version != "2.41-12" || len(g.Tried) != 9 {
+	if !errors.As(err, &g) || !errors.Is(err, fs.ErrNotExist) || g.Package != "libc6" || g.Version != "2.41-12" || len(g.Tried) != 11 {
 		t.Fatalf("error is %v", err)
 	}
 	if text := err.Error(); !strings.HasPrefix(text, "libc6 2.41-12 (libc6_2.41-12+b~1_amd64.deb): no source serves it: tried https://forge.test/debian/pool/") || strings.Contains(text, "geheim") {
 		t.Errorf("error is %q", text)
 	}
 	w.nothingKept()
+}
+
+// Downloads run beside each other, and the first that fails ends the others: what it found out
+// about its file is not said of theirs.
+func TestAnEndedDownloadSaysNothingOfAnotherFile(t *testing.T) {
+	w := newWorld(t)
+	other := &GoneError{Package: "other", Version: "1", File: "other_1_amd64.deb", Tried: []string{"https://x.test/other"}}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	w.env["FORGE_DEBIAN_MIRROR"] = "https://forge.test/debian"
+	w.host("forge.test", func(rw http.ResponseWriter, r *http.Request) {
+		cancel(other)
+		<-r.Context().Done()
+	})
+	_, err := w.f.Deb(ctx, libc, nil, locked)
+	var g *GoneError
+	if !errors.Is(err, context.Canceled) || errors.As(err, &g) || other.Package != "other" {
+		t.Errorf("%v; %v", err, other)
+	}
 }
 
 func TestDebThatNobodyCanSend(t *testing.T) {
@@ -105,7 +124,7 @@ func TestDebThatNobodyCanSend(t *testing.T) {
 	err := w.deb(nil) // and the second snapshot host does not exist
 	var h *HashError
 	var g *GoneError
-	if !errors.As(err, &h) || h.Want != libc.SHA256 || !errors.As(err, &g) || len(g.Tried) != 4 || !strings.Contains(err.Error(), "no such host in this test") {
+	if !errors.As(err, &h) || h.Want != libc.SHA256 || !errors.As(err, &g) || len(g.Tried) != 5 || !strings.Contains(err.Error(), "no such host in this test") {
 		t.Errorf("error is %v", err)
 	}
 	w.nothingKept()

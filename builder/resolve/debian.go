@@ -210,7 +210,7 @@ func (c *choice) revive(ctx context.Context, d lock.Deb) (bool, error) {
 	if c.im.Debian.Snapshot != "" {
 		return false, nil
 	}
-	path, err := c.o.Fetch.Deb(ctx, d, c.im, c.locked)
+	path, err := c.o.Fetch.Deb(ctx, d, c.im, &lock.Image{Debian: c.locked})
 	var gone *fetch.GoneError
 	var offline *fetch.OfflineError
 	if errors.As(err, &gone) || errors.As(err, &offline) {

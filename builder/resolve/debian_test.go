@@ -770,7 +770,7 @@ func TestRealPackagesUnpack(t *testing.T) {
 }
 
 func unpackReal(u *debian.Unpacker, p lock.Deb, in *lock.Debian, o Options) error {
-	path, err := o.Fetch.Deb(context.Background(), p, nil, in)
+	path, err := o.Fetch.Deb(context.Background(), p, nil, &lock.Image{Debian: in})
 	if err != nil {
 		return err
 	}

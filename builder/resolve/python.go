@@ -64,6 +64,7 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 		if err != nil {
 			return nil, x.explain(err, version, on.GLIBC)
 		}
+		res.Notes = append(res.Notes, alike(chosen)...)
 		for _, c := range chosen {
 			p, err := x.pick(ctx, g, c, version, on.GLIBC)
 			if err != nil {

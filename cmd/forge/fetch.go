@@ -43,6 +43,11 @@ one, and nothing is downloaded. forge build --offline then opens no socket.`,
 }
 
 func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) error {
+	if o.from != "" {
+		if err := there(o.from); err != nil {
+			return err
+		}
+	}
 	if o.to != "" && o.from != "" {
 		return usageError{errors.New("--to and --from exclude one another")}
 	}
@@ -58,7 +63,7 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 	if err != nil {
 		return err
 	}
-	var count int
+	var files int
 	var bytes int64
 	for _, im := range images {
 		li, err := fitting(l, file, im)
@@ -69,7 +74,7 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 			if err := w.bring(ctx, o, a, func() error { return w.download(ctx, im, li, a) }); err != nil {
 				return err
 			}
-			count++
+			files++
 			bytes += max(a.size, 0)
 		}
 	}
@@ -77,9 +82,9 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 		return t.document(struct {
 			Files int   `json:"files"`
 			Bytes int64 `json:"bytes"`
-		}{count, bytes})
+		}{files, bytes})
 	}
-	t.result("%d files, %s, each with its locked sha256", count, megabytes(bytes))
+	t.result("%s, %s, each with its locked sha256", count(files, "file"), megabytes(bytes))
 	return nil
 }
 
@@ -189,7 +194,7 @@ func (w *workshop) download(ctx context.Context, im *recipes.Image, li *lock.Ima
 	case a.wheel != nil:
 		_, err = w.fetcher.Wheel(ctx, *a.wheel, im, w.file.Dir)
 	default:
-		_, err = w.fetcher.Deb(ctx, *a.deb, im, li.Debian)
+		_, err = w.fetcher.Deb(ctx, *a.deb, im, li)
 	}
 	return err
 }

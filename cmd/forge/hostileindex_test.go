@@ -382,6 +382,49 @@ func TestAPackageThatIsGoneEverywhere(t *testing.T) {
 	}
 }
 
+// WHL-08: a distribution that only looks like the one that the recipe asks for is named.
+func TestALookAlikeIsNamed(t *testing.T) {
+	n := newInternet(t)
+	alpha, other := distOf("alpha", "1.0", "a1pha"), distOf("a1pha", "1.0")
+	n.recipe(`  python { requirements = ["alpha"] }`)
+	n.host("pypi.test", shelf(map[string]string{"alpha": page("alpha", alpha.row()), "a1pha": page("a1pha", other.row())}))
+	n.host("files.test", files(alpha, other))
+	if s := n.must("lock", "-q", "recipe.hcl"); !strings.Contains(s.err, "note: a1pha is not alpha, which the recipe asks for, though it is called almost the same; it comes for alpha\n") {
+		t.Error(s.err)
+	}
+	n.recipe(`  python { requirements = ["alpha", "a1pha"] }`) // it is meant
+	if s := n.must("lock", "-q", "recipe.hcl"); strings.Contains(s.err, "almost the same") {
+		t.Error(s.err)
+	}
+}
+
+// What a lock was made as of is part of it: --check derives it as of the same time.
+func TestALockAsOfATime(t *testing.T) {
+	n, alpha := lockable(t)
+	newer := distOf("alpha", "2.0")
+	at := func(d dist, time string) string {
+		return strings.TrimSuffix(d.row(), "}") + fmt.Sprintf(`, "upload-time": %q}`, time)
+	}
+	n.host("pypi.test", shelf(map[string]string{"alpha": page("alpha", at(alpha, "2026-01-02T03:04:05Z"), at(newer, "2026-03-02T03:04:05Z"))}))
+	n.host("files.test", files(alpha, newer))
+	n.must("lock", "-q", "--as-of", "2026-02-01", "recipe.hcl")
+	before := n.lock()
+	if !strings.Contains(before, `"version": "1.0"`) || !strings.Contains(before, `"asOf": "2026-02-01T23:59:59Z"`) {
+		t.Fatal(before)
+	}
+	n.must("lock", "-q", "--check", "recipe.hcl")
+	n.must("lock", "-q", "--as-of", "2026-02-01", "--check", "recipe.hcl")
+	n.refused(n.run("lock", "-q", "--upgrade", "--check", "--as-of", "2026-04-01", "recipe.hcl"), exitRecipe, "wheel alpha: 1.0 ")
+	n.refused(n.run("lock", "-q", "--as-of", "2026-01-01", "--upgrade", "recipe.hcl"), exitRecipe, "alpha")
+	if n.lock() != before {
+		t.Error("the lock has changed")
+	}
+	n.must("lock", "-q", "--upgrade", "recipe.hcl")
+	if now := n.lock(); !strings.Contains(now, `"version": "2.0"`) || strings.Contains(now, "asOf") {
+		t.Error(now)
+	}
+}
+
 // What is not locked cannot be chosen anew, and a lock under another name is a lock.
 func TestUpgradeAndDiffKnowWhatIsMeant(t *testing.T) {
 	n, _ := lockable(t)

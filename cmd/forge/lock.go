@@ -60,7 +60,7 @@ beside it. Such a file names the hosts that this machine takes wheels from.`,
 	f := c.Flags()
 	o.selection.flags(c)
 	f.BoolVar(&o.check, "check", false, "derive everything again, write nothing, exit 2 on a difference")
-	f.StringVar(&o.asOf, "as-of", "", "consider nothing that was published after this `DATE` (2026-11-01, or RFC 3339)")
+	f.StringVar(&o.asOf, "as-of", "", "consider nothing that was published after this `DATE` (2026-11-01, or RFC 3339); --check takes the lock's own")
 	f.StringArrayVar(&o.upgrade, "upgrade", nil, "choose the distribution or package `NAME` anew (repeatable); without a name, everything")
 	f.Lookup("upgrade").NoOptDefVal = everything
 	f.BoolVar(&o.upgradeBase, "upgrade-base", false, "choose every Debian package anew and keep the wheels")
@@ -197,6 +197,11 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	ro, err := w.resolveOptions(o)
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.check && o.asOf == "" && before != nil && before.AsOf != "" { // what the lock was made as of is part of it
+		if ro.AsOf, err = time.Parse(time.RFC3339, before.AsOf); err != nil {
+			return nil, nil, staleError{fmt.Errorf("the lock's asOf %q is no RFC 3339 time", before.AsOf), "forge lock writes it anew"}
+		}
 	}
 	w.t.notes(im)
 	li := &lock.Image{Inputs: im.Inputs(), Platform: im.Platform, Layers: []lock.Layer{}}
@@ -343,7 +348,7 @@ func (t *terminal) locked(after *lock.Lock) error {
 	}
 	for _, name := range imageNames(after) {
 		li := after.Images[name]
-		t.result("%s: %d wheels, %d layers, %s", name, len(li.Wheels), len(li.Layers), megabytes(li.Derived.Unpacked))
+		t.result("%s: %s, %s, %s", name, count(len(li.Wheels), "wheel"), count(len(li.Layers), "layer"), megabytes(li.Derived.Unpacked))
 	}
 	return nil
 }
