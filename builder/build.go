@@ -147,6 +147,9 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 			return nil, err
 		}
 	}
+	if err := confirm(p, slices.Concat(made, compiled)); err != nil {
+		return nil, err
+	}
 	if err := b.noteIndexes(slices.Concat(made, compiled)); err != nil {
 		return nil, err
 	}

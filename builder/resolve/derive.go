@@ -1,99 +1,23 @@
 package resolve
 
 import (
-	"strings"
-
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/cuda"
 	"github.com/forge-build/forge/recipes/lock"
 )
 
-// Derive says what follows from the chosen bytes: the CUDA version over the base image and all
-// wheels that carry CUDA, the driver it needs, the GPUs that torch has code for, the glibc
-// floor, and sums.
+// Derive is convert.Derive, and an *InputError when nobody knows which driver the image needs, or
+// the recipe's fleet does not have it.
 func Derive(im *recipes.Image, li *lock.Image, made []convert.Made) (lock.Derived, error) {
-	var d lock.Derived
-	var toolkits, glibc []string
-	for _, m := range made {
-		if m.CUDA != "" {
-			toolkits = append(toolkits, m.CUDA)
-		}
-		if m.GLIBC != "" && m.Layer.Kind == "wheels" {
-			glibc = append(glibc, m.GLIBC)
-		}
-		if m.Torch != "" && m.Layer.Environment == "" {
-			d.Torch = m.Torch
-		}
-		for _, r := range m.Removed {
-			d.Removed += r.Size
-		}
-		d.Unpacked += m.Layer.Unpacked
-	}
-	for _, w := range li.Wheels {
-		d.Compressed += w.Size
-	}
-	if li.Debian != nil {
-		for _, p := range li.Debian.Packages {
-			d.Compressed += p.Size
-		}
-	}
-	if li.Base != nil {
-		if li.Base.CUDA != "" {
-			toolkits = append(toolkits, li.Base.CUDA)
-		}
-		for _, l := range li.Base.Layers {
-			d.Unpacked += l.Unpacked
-			for _, b := range l.Blobs {
-				d.Compressed += b.Size
-			}
-		}
-	}
-	if len(glibc) > 0 {
-		highest, err := cuda.Highest(glibc...)
-		if err != nil {
-			return d, err
-		}
-		d.GLIBC = highest
-	}
-	if len(toolkits) == 0 {
-		return d, nil
-	}
-	highest, err := cuda.Highest(toolkits...)
-	if err != nil {
+	d, err := convert.Derive(im, li, made)
+	switch {
+	case err != nil || d.CUDA == "":
 		return d, err
+	case d.Driver == "":
+		return d, &InputError{"the image carries CUDA " + d.CUDA + ", and forge's table (" + cuda.Checked + ") does not know which driver that needs"}
 	}
-	d.CUDA, d.Recommended = highest, "unknown"
-	if v, ok := cuda.MinimumDriver(highest); ok {
-		d.Driver = v.String()
-	} else {
-		return d, &InputError{"the image carries CUDA " + highest + ", and forge's table (" + cuda.Checked + ") does not know which driver that needs"}
-	}
-	if v, ok := cuda.Recommended(highest); ok {
-		d.Recommended = v.String()
-	}
-	addCode(&d, im)
 	return d, checkDriver(im, d)
-}
-
-// addCode says which GPUs torch has native code and PTX for, by the table; a torch that is
-// not in it leaves both empty, which means unknown.
-func addCode(d *lock.Derived, im *recipes.Image) {
-	version, label, _ := strings.Cut(d.Torch, "+")
-	variant := strings.TrimPrefix(label, "cu")
-	if len(variant) > 1 {
-		variant = variant[:len(variant)-1] + "." + variant[len(variant)-1:]
-	}
-	row, ok := cuda.Torch(version, variant, im.Platform)
-	if !ok {
-		return
-	}
-	for _, c := range row.SM {
-		d.SM = append(d.SM, c.String())
-	}
-	for _, c := range row.PTX {
-		d.PTX = append(d.PTX, c.String())
-	}
 }
 
 // checkDriver compares what the wheels need with the fleet that the recipe names.

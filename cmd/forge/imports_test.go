@@ -35,7 +35,7 @@ var rooms = map[string]struct{ forge, owns []string }{
 		[]string{"github.com/moby/", "github.com/containerd/"}},
 	"builder/resolve": {[]string{"recipes", "recipes/cuda", "recipes/lock", "recipes/requirements", "builder/base", "builder/convert", "builder/debian", "builder/fetch", "builder/layer", "builder/store", "builder/wheel"},
 		[]string{"github.com/ProtonMail/"}},
-	"builder/convert":    {[]string{"recipes", "recipes/lock", "builder/debian", "builder/fetch", "builder/layer", "builder/store", "builder/wheel"}, nil},
+	"builder/convert":    {[]string{"recipes", "recipes/cuda", "recipes/lock", "builder/debian", "builder/fetch", "builder/layer", "builder/store", "builder/wheel"}, nil},
 	"builder/base":       {[]string{"recipes", "recipes/lock", "builder/fetch", "builder/layer", "builder/store"}, nil},
 	"builder/fetch":      {[]string{"recipes", "recipes/lock", "builder/store", "recipes/registry"}, nil},
 	"builder/store":      {nil, nil},

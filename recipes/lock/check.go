@@ -29,8 +29,8 @@ func (l *Lock) check() error {
 }
 
 func (im *Image) check() error {
-	if _, err := time.Parse(time.RFC3339, im.Created); err != nil || !strings.HasSuffix(im.Created, "Z") {
-		return fmt.Errorf("created %+q is no RFC 3339 time in UTC", clip(im.Created))
+	if t, err := time.Parse(time.RFC3339, im.Created); err != nil || !strings.HasSuffix(im.Created, "Z") || t.Year() < 1970 {
+		return fmt.Errorf("created %+q is no RFC 3339 time in UTC, from 1970 on", clip(im.Created))
 	}
 	if im.Platform != "linux/amd64" && im.Platform != "linux/arm64" {
 		return fmt.Errorf("platform %+q is neither linux/amd64 nor linux/arm64", clip(im.Platform))

@@ -64,6 +64,7 @@ func TestEachDamageIsRefusedWithItsReason(t *testing.T) {
 	}
 	for _, row := range []struct{ name, old, new, want string }{
 		{"a merge conflict", `    "train": {`, "<<<<<<< HEAD\n    \"train\": {", "line 5: a merge conflict stands in it"},
+		{"a time before all computers", `"created": "2026`, `"created": "0000`, "from 1970 on"},
 		{"a duplicate key", `"platform":`, `"created": "2026-11-22T00:00:00Z", "platform":`, `key "created" stands twice`},
 		{"a key in another case", `"platform":`, `"Platform":`, `\"Platform\"`},
 		{"an unknown key", `"platform":`, `"plattform":`, `unknown field "plattform"`},
