@@ -97,7 +97,7 @@ var attacks = map[string]struct {
 			fmt.Fprintf(&b, "Package: p%d\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n", i)
 		}
 		return imageOf(files{"var/lib/dpkg/status": b.String()})
-	}, "describes more than 20000 packages"},
+	}, "describes more than 10000 packages"},
 	"100,000 folders without METADATA": {func() *Image {
 		all := files{}
 		for i := range 100_000 {

@@ -73,8 +73,8 @@ func newTree(im *Image) (*tree, error) {
 }
 
 // maxPackages is how many descriptions of packages an image may have: what Syft keeps of
-// each takes some 10 KB of memory. A large image has a thousand.
-const maxPackages = 20_000
+// each, and documents of it, take some 35 KB of memory. A large image has a thousand.
+const maxPackages = 10_000
 
 // crowded refuses an image with more, and names the first that is too many.
 func (t *tree) crowded() error {

@@ -44,7 +44,8 @@ func (f *Fetcher) Peek(ctx context.Context, file PageFile, look func(r io.Reader
 	return gone(err, file.Name, "", file.Name)
 }
 
-// Partial says whether the server of a file sends parts of files. It is asked once.
+// Partial says whether parts of a file can be had: the store holds it, or its server sends
+// parts, which is asked once.
 func (f *Fetcher) Partial(ctx context.Context, file PageFile) bool {
 	p, err := f.parts(ctx, file)
 	if err != nil {
@@ -53,6 +54,11 @@ func (f *Fetcher) Partial(ctx context.Context, file PageFile) bool {
 	f.mu.Lock()
 	yes := f.partial[origin(p.u)]
 	f.mu.Unlock()
+	if file.SHA256 != "" && !yes {
+		if _, held, err := f.st.Stat(file.SHA256); err == nil && held {
+			return true
+		}
+	}
 	return yes || p.end(1) == nil
 }
 

@@ -71,8 +71,9 @@ func ease(ended <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		if metrics.Read(live); live[0].Value.Uint64() > memory*4/3 {
-			debug.SetMemoryLimit(int64(live[0].Value.Uint64()) * 3 / 2)
+		metrics.Read(live)
+		if n := int64(live[0].Value.Uint64()); n > memory*4/3 {
+			debug.SetMemoryLimit(max(min(n*3/2, 400<<20), n*9/8)) // an image as large as is listed stays below 512 MB
 		}
 	}
 }
