@@ -145,7 +145,7 @@ func (c *checked) member(r io.ReaderAt, p Place) error {
 
 // frame reads content from a zstd frame.
 func (c *checked) frame(r io.ReaderAt, p Place) error {
-	z, err := newZstdReader(newSourceReader(io.NewSectionReader(r, p.Offset, p.Length)))
+	z, err := newZstdReader(newShortReader(io.NewSectionReader(r, p.Offset, p.Length), p.Length))
 	if err != nil {
 		return err
 	}

@@ -26,8 +26,12 @@ const (
 	keepBack  = stepMost + 64
 )
 
-func newSourceReader(r io.Reader) *sourceReader {
-	return &sourceReader{r: r, buf: make([]byte, 0, 4*stepMost), step: stepMost}
+func newSourceReader(r io.Reader) *sourceReader { return newShortReader(r, 4*stepMost) }
+
+// newShortReader is newSourceReader for what has at most n bytes. One byte more has room, for
+// the read that finds the end.
+func newShortReader(r io.Reader, n int64) *sourceReader {
+	return &sourceReader{r: r, buf: make([]byte, 0, min(n+1, 4*stepMost)), step: stepMost}
 }
 
 func (s *sourceReader) offset() int64 { return s.base + int64(s.pos) }
