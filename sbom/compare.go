@@ -37,7 +37,7 @@ type DifferenceError struct {
 
 func (e *DifferenceError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "image %q: what was planned and what is in it are not the same: %d differences", e.Image, len(e.Differences))
+	fmt.Fprintf(&b, "image %q: what was planned and what is in it are not the same", e.Image)
 	for i, d := range e.Differences {
 		if i == 10 {
 			fmt.Fprintf(&b, "\n  and %d more", len(e.Differences)-i)
