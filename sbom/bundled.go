@@ -114,7 +114,7 @@ func (t *tree) bundled(owner func(path string) (pkg.Package, bool)) ([]pkg.Packa
 	var out []pkg.Package
 	for _, p := range t.paths {
 		n := t.nodes[p]
-		if n.dir() || n.link() || !isBundled(p) {
+		if !n.regular() || !isBundled(p) {
 			continue
 		}
 		by, ok := owner(p)

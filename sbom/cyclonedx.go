@@ -107,17 +107,10 @@ func inSchema(b *cyclonedx.BOM) (json.RawMessage, error) {
 // addComponents writes files as Syft makes components of them.
 func (inv *Inventory) addComponents(e *elements, files []listedFile, unknown map[string]string) error {
 	return inv.inBatches(files, func(s syftsbom.SBOM) error {
-		b := cyclonedxhelpers.ToFormatModel(s)
-		list := (*b.Components)[:0]
-		for _, c := range *b.Components {
+		for _, c := range *cyclonedxhelpers.ToFormatModel(s).Components {
 			if what := unknown[c.Name]; what != "" {
 				c.Properties = withProperty(c.Properties, "forge:unknown", what)
 			}
-			if c.Type == cyclonedx.ComponentTypeFile {
-				list = append(list, c)
-			}
-		}
-		for _, c := range list {
 			if err := e.add(c); err != nil {
 				return err
 			}

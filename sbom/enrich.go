@@ -129,7 +129,7 @@ const removedList = "/usr/lib/forge/removed.json"
 // removed sums up what the image says was left out.
 func (t *tree) removed() ([]Removed, error) {
 	n := t.nodes[removedList]
-	if n == nil || n.dir() || n.link() || n.from.Size > maxText {
+	if !n.regular() || n.from.Size > maxText {
 		return nil, nil
 	}
 	in, err := t.im.Layers[n.layer].Open(n.n)

@@ -49,13 +49,12 @@ func (b basenames) like(last string, f func(name string, paths []string)) {
 			f(name, paths)
 		}
 	}
-	prefix, suffix := last, ""
-	if at := strings.IndexAny(last, meta); at >= 0 {
-		prefix, suffix = last[:at], last[strings.LastIndexAny(last, "*?]}")+1:]
-	} else {
+	at := strings.IndexAny(last, meta)
+	if at < 0 {
 		each(last)
 		return
 	}
+	prefix, suffix := last[:at], last[strings.LastIndexAny(last, "*?]}")+1:]
 	if prefix == "" && suffix != "" && !strings.Contains(last, `\`) {
 		from, _ := slices.BinarySearchFunc(b.ends, suffix, compareEnds)
 		for _, name := range b.ends[from:] {

@@ -143,7 +143,7 @@ func newInventory(ctx context.Context, im *Image, t *tree, s *syftsbom.SBOM, pla
 		return nil, err
 	}
 	inv.fill(func(p string) int64 {
-		if n := t.nodes[p]; n != nil && n.from != nil && !n.dir() && !n.link() {
+		if n := t.nodes[p]; n.regular() {
 			return n.from.Size
 		}
 		return 0

@@ -18,11 +18,10 @@ func (inv *Inventory) loose(t *tree) error {
 			evidence[l.RealPath] = true
 		}
 	}
-	regular := func(p string) bool { n := t.nodes[p]; return !n.dir() && !n.link() }
 	owned := func(p string) bool { return len(inv.owners[p]) > 0 || evidence[p] }
 	unowned := 0
 	for _, p := range t.paths {
-		if regular(p) {
+		if t.nodes[p].regular() {
 			inv.Files++
 			if !owned(p) {
 				unowned++
@@ -34,7 +33,7 @@ func (inv *Inventory) loose(t *tree) error {
 	}
 	for _, p := range t.paths {
 		n := t.nodes[p]
-		if !regular(p) || owned(p) {
+		if !n.regular() || owned(p) {
 			continue
 		}
 		one, err := t.sums(p, n)

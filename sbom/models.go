@@ -22,7 +22,7 @@ func (t *tree) models(s *syftsbom.SBOM, owners map[string][]*pkg.Package) {
 	own := func(p pkg.Package) {
 		for _, l := range p.Locations.ToSlice() {
 			n := t.nodes[l.RealPath]
-			if n == nil || n.dir() || n.link() || l.Annotations[pkg.EvidenceAnnotationKey] == pkg.SupportingEvidenceAnnotation {
+			if !n.regular() || l.Annotations[pkg.EvidenceAnnotationKey] == pkg.SupportingEvidenceAnnotation {
 				continue
 			}
 			known[n.path] = true
@@ -34,7 +34,7 @@ func (t *tree) models(s *syftsbom.SBOM, owners map[string][]*pkg.Package) {
 	}
 	for _, p := range t.paths {
 		n := t.nodes[p]
-		if n.dir() || n.link() || !isModel(p) || known[p] || len(owners[p]) > 0 {
+		if !n.regular() || !isModel(p) || known[p] || len(owners[p]) > 0 {
 			continue
 		}
 		x := pkg.Package{Name: path.Base(p), Type: pkg.ModelPkg, FoundBy: "forge-models",

@@ -45,7 +45,7 @@ func (t *tree) programs() (map[string][]string, error) {
 	mime := map[string][]string{}
 	for _, p := range t.paths {
 		n := t.nodes[p]
-		if n.dir() || n.link() || n.from.Size < 4 {
+		if !n.regular() || n.from.Size < 4 {
 			continue
 		}
 		if e := n.from.ELF; e != nil {

@@ -32,14 +32,14 @@ func (inv *Inventory) listedFiles() []listedFile {
 	t := inv.tree
 	out := make([]listedFile, 0, inv.Files)
 	for _, p := range t.paths {
-		if n := t.nodes[p]; !n.dir() && !n.link() {
+		if n := t.nodes[p]; n.regular() {
 			out = append(out, listedFile{file.NewCoordinates(p, t.im.Layers[n.layer].DiffID), n})
 		}
 	}
 	seen := map[file.Coordinates]bool{}
 	mention := func(c file.Coordinates) {
 		n := t.nodes[c.RealPath]
-		if regular := n != nil && !n.dir() && !n.link() && t.im.Layers[n.layer].DiffID == c.FileSystemID; !regular && !seen[c] {
+		if listed := n.regular() && t.im.Layers[n.layer].DiffID == c.FileSystemID; !listed && !seen[c] {
 			seen[c] = true
 			out = append(out, listedFile{at: c})
 		}

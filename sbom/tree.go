@@ -34,6 +34,9 @@ type node struct {
 func (n *node) dir() bool  { return n.file == nil || n.file.Kind == Dir }
 func (n *node) link() bool { return n.file != nil && n.file.Kind == Symlink }
 
+// regular says whether there is a file with content, its own or what a hard link names.
+func (n *node) regular() bool { return n != nil && !n.dir() && !n.link() }
+
 // tree is the merged view of layers, as a runtime makes it.
 type tree struct {
 	im    *Image
@@ -107,7 +110,7 @@ func (t *tree) describes(p string, folders map[string]bool) bool {
 		return !strings.HasSuffix(base, ".md5sums")
 	}
 	n := t.nodes[p]
-	if n.dir() || n.link() {
+	if !n.regular() {
 		return false
 	}
 	if isModel(p) || isBundled(p) {

@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -27,12 +26,9 @@ const maxKey = 64 << 10
 
 // LoadKey reads a public key in PEM form.
 func LoadKey(path string) (Key, error) {
-	raw, err := readFile(path, maxKey)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Key{}, &PolicyError{fmt.Sprintf("key %q: there is no such file", path)}
-	}
+	raw, err := readNamed("key", path, maxKey)
 	if err != nil {
-		return Key{}, fmt.Errorf("reading key %q: %w", path, err)
+		return Key{}, err
 	}
 	k := Key{PEM: raw}
 	if _, err := k.public(); err != nil {

@@ -24,12 +24,9 @@ type Root struct {
 
 // LoadRoot reads a trusted root from a file in Sigstore's format.
 func LoadRoot(path string) (*Root, error) {
-	raw, err := readFile(path, maxRoot)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &PolicyError{fmt.Sprintf("trust root %q: there is no such file", path)}
-	}
+	raw, err := readNamed("trust root", path, maxRoot)
 	if err != nil {
-		return nil, fmt.Errorf("reading trust root %q: %w", path, err)
+		return nil, err
 	}
 	r, err := ParseRoot(raw)
 	if err != nil {
@@ -65,6 +62,19 @@ func (r *Root) String() string {
 		return "none"
 	}
 	return r.sum
+}
+
+// readNamed is readFile, and its error says what the file was to be; one that is not there is the
+// mistake of whoever named it.
+func readNamed(what, path string, limit int64) ([]byte, error) {
+	raw, err := readFile(path, limit)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &PolicyError{fmt.Sprintf("%s %q: there is no such file", what, path)}
+	case err != nil:
+		return nil, fmt.Errorf("reading %s %q: %w", what, path, err)
+	}
+	return raw, nil
 }
 
 // readFile reads a regular file of at most limit bytes.

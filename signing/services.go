@@ -1,9 +1,7 @@
 package signing
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -19,12 +17,9 @@ var Public = Services{
 // LoadServices reads a Sigstore signing config, version 0.2, and picks of each kind the
 // newest service that forge knows how to ask.
 func LoadServices(path string, now time.Time) (Services, error) {
-	raw, err := readFile(path, maxKey)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Services{}, &PolicyError{fmt.Sprintf("signing config %q: there is no such file", path)}
-	}
+	raw, err := readNamed("signing config", path, maxKey)
 	if err != nil {
-		return Services{}, fmt.Errorf("reading signing config %q: %w", path, err)
+		return Services{}, err
 	}
 	c, err := root.NewSigningConfigFromJSON(raw)
 	if err != nil {

@@ -1,7 +1,6 @@
 package wheel
 
 import (
-	"errors"
 	"io"
 	"strings"
 )
@@ -14,11 +13,7 @@ import (
 // not parsed. Whoever takes the wheel opens it ([Open]) and compares. A refusal is an *Error.
 func ReadMetadata(r io.ReaderAt, size int64, file string) ([]byte, error) {
 	data, err := Default.readMetadata(r, size, file)
-	var e *Error
-	if errors.As(err, &e) && e.Path == "" {
-		e.Path = file
-	}
-	return data, err
+	return data, named(err, file)
 }
 
 func (lim Limits) readMetadata(r io.ReaderAt, size int64, file string) ([]byte, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,10 +112,8 @@ func runCopy(ctx context.Context, t *terminal, source, destination string) error
 	if from.remote() && from.tag == "" && from.digest == "" {
 		return usageError{fmt.Errorf("%q names no image: a tag or a digest is missing", source)}
 	}
-	if at := cmp.Or(from.archive, from.dir); at != "" {
-		if err := there(at); err != nil {
-			return err
-		}
+	if err := from.there(); err != nil {
+		return err
 	}
 	if to.digest != "" {
 		return usageError{fmt.Errorf("%q: a digest cannot be chosen; the image keeps its own", destination)}

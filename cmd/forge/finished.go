@@ -19,14 +19,11 @@ func finishedReport(ctx context.Context, b *brought, layout *builder.Layout) (*r
 	if err != nil {
 		return nil, err
 	}
-	v, err := viewLayout(ctx, s, b.layout, false)
+	v, err := viewLayout(ctx, s, b.layout, b.called, false)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	if b.called != "" && v.Labels["org.opencontainers.image.title"] == "" {
-		v.Name = b.called
-	}
 	inv, err := v.list(ctx, s, nil)
 	if err != nil {
 		return nil, err

@@ -48,17 +48,14 @@ func (v *imageView) list(ctx context.Context, s *store.Store, plan *sbom.Plan) (
 // viewLayout views the image of a layout. A layer that this store has made is read through
 // its index, from the store's own bytes; any other is read once from end to end. Only with sums
 // has each file of such a layer its own.
-func viewLayout(ctx context.Context, s *store.Store, dir string, sums bool) (_ *imageView, err error) {
+func viewLayout(ctx context.Context, s *store.Store, dir, called string, sums bool) (_ *imageView, err error) {
 	l, err := builder.ReadLayout(dir)
 	if err != nil {
 		return nil, err
 	}
 	dir, _, _ = strings.Cut(strings.TrimPrefix(dir, "oci:"), "@")
 	v := newView(l)
-	v.Name = filepath.Base(dir)
-	if title := l.Config.Config.Labels["org.opencontainers.image.title"]; title != "" {
-		v.Name = title
-	}
+	v.Name = cmp.Or(l.Config.Config.Labels["org.opencontainers.image.title"], called, filepath.Base(dir))
 	defer func() {
 		if err != nil {
 			v.Close()
@@ -158,7 +155,7 @@ func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder
 	if inv, docs := keptInventory(w.store, key); inv != nil {
 		return inv, docs.save(at, formats)
 	}
-	v, err := viewLayout(ctx, w.store, r.Dir, true) // all formats are kept
+	v, err := viewLayout(ctx, w.store, r.Dir, "", true) // all formats are kept
 	if err != nil {
 		return nil, err
 	}

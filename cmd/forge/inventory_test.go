@@ -117,7 +117,7 @@ func TestTheLowestLayerThatLiesIsTold(t *testing.T) {
 		}
 		return dir
 	}
-	v, err := viewLayout(t.Context(), s, write(), false)
+	v, err := viewLayout(t.Context(), s, write(), "", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestTheLowestLayerThatLiesIsTold(t *testing.T) {
 	v.Close()
 	bad := write(1, 3, 5)
 	for range 20 {
-		if _, err := viewLayout(t.Context(), s, bad, true); err == nil || !strings.Contains(err.Error(), "reading layer 2 of image") {
+		if _, err := viewLayout(t.Context(), s, bad, "", true); err == nil || !strings.Contains(err.Error(), "reading layer 2 of image") {
 			t.Fatalf("it ended with %v", err)
 		}
 	}

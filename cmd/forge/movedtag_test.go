@@ -2,18 +2,14 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-
-	"github.com/forge-build/forge/signing/signtest"
 )
 
 // engineOf readies an engine of this host, with folders of its own, and says which it is for pull.
@@ -67,17 +63,7 @@ func TestAnEngineGetsWhatWasVerifiedAlthoughTheTagMoved(t *testing.T) {
 		t.Run(program, func(t *testing.T) {
 			engine := engineOf(t, program)
 			t.Setenv("DOCKER_CONFIG", t.TempDir())
-			var asked atomic.Int64
-			var moved atomic.Value
-			h := signtest.Handler(signtest.Conforming)
-			host := signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if d, ok := moved.Load().(string); ok && strings.HasSuffix(r.URL.Path, "/manifests/1") && asked.Add(1) > 1 {
-					r.URL.Path = strings.TrimSuffix(r.URL.Path, "1") + d
-				}
-				h.ServeHTTP(w, r)
-			}))
-			repo := signtest.Repository(t, host, "team/train")
-			image, public := signedImage(t, repo)
+			repo, image, public, _ := tagThatMoves(t)
 			want, err := remote.Image(image)
 			if err != nil {
 				t.Fatal(err)
@@ -86,7 +72,6 @@ func TestAnEngineGetsWhatWasVerifiedAlthoughTheTagMoved(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			moved.Store(signtest.Push(t, repo, "2", signtest.Image(t)).DigestStr())
 			out, errs, code := forgeRun(t, "pull", "--key", public, "--to", engine, repo.Name()+":1")
 			if code != 0 || out != image.String()+"\n" {
 				t.Fatalf("exit %d, %q: %s", code, out, errs)

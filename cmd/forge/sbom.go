@@ -123,16 +123,21 @@ func imageAt(image string) (spot, error) {
 		return spot{}, there(image)
 	}
 	s, err := readSpot(image)
-	at := cmp.Or(s.archive, s.dir)
 	switch {
 	case err != nil:
 		return s, err
 	case s.remote() && s.tag == "" && s.digest == "":
 		return s, usageError{fmt.Errorf("%q names no image: there is no such folder, and in a registry a tag or a digest is missing", image)}
-	case at != "":
-		return s, there(at)
 	}
-	return s, nil
+	return s, s.there()
+}
+
+// there is a usage error when nothing lies in a place of this machine.
+func (s spot) there() error {
+	if s.remote() {
+		return nil
+	}
+	return there(cmp.Or(s.archive, s.dir))
 }
 
 // there is a usage error when nothing lies under a name.
@@ -146,12 +151,12 @@ func there(path string) error {
 
 // fetchImage finds an image. One of a registry or an archive is brought into a folder of its own.
 func fetchImage(ctx context.Context, t *terminal, image, platform string) (*brought, error) {
-	if file, ok := strings.CutPrefix(image, "docker-archive:"); ok {
-		return fetchSaved(file)
-	}
 	s, err := imageAt(image)
 	if err != nil {
 		return nil, err
+	}
+	if file, ok := strings.CutPrefix(image, "docker-archive:"); ok {
+		return fetchSaved(file)
 	}
 	c, err := newPusher(t)
 	if err != nil {
@@ -211,9 +216,6 @@ func savedName(s string) (file, name string) {
 // fetchSaved finds an image in what docker save wrote: FILE, or FILE:NAME:TAG where it has several.
 func fetchSaved(file string) (*brought, error) {
 	file, name := savedName(file)
-	if _, err := imageAt("docker-archive:" + file); err != nil {
-		return nil, err
-	}
 	f, err := openRegular(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading an archive: %w", err)
@@ -255,13 +257,10 @@ func listHashed(ctx context.Context, image, called string, sums bool) (*sbom.Inv
 	if err != nil {
 		return nil, err
 	}
-	v, err := viewLayout(ctx, s, image, sums)
+	v, err := viewLayout(ctx, s, image, called, sums)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	if called != "" && v.Labels["org.opencontainers.image.title"] == "" {
-		v.Name = called
-	}
 	return v.list(ctx, s, nil)
 }

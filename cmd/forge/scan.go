@@ -129,6 +129,9 @@ func runScan(ctx context.Context, t *terminal, o scanOptions, image string, only
 	if o.database.maxAge == 0 {
 		o.database.maxAge = tol.MaxDBAge
 	}
+	if len(o.signed.repositories) > 0 {
+		tol.subject.Repository = o.signed.repositories[0]
+	}
 	var packages *vuln.Packages
 	if isFile(image) { // what is wrong with it is said before a database is fetched
 		packages, err = o.listed(image, signed, tol)
@@ -192,9 +195,6 @@ func databaseSource(o databaseOptions) (vuln.Source, error) {
 
 // listed are the packages that an SBOM lists, and tol learns which image it is of.
 func (o *scanOptions) listed(file string, signed *signedVEX, tol *tolerance) (*vuln.Packages, error) {
-	if len(o.signed.repositories) > 0 {
-		tol.subject.Repository = o.signed.repositories[0]
-	}
 	if signed != nil {
 		return nil, usageError{fmt.Errorf("--vex-attestations: nothing is attached to the file %q; name the image", file)}
 	}
@@ -208,9 +208,6 @@ func (o *scanOptions) listed(file string, signed *signedVEX, tol *tolerance) (*v
 // found are the packages in an image, and tol learns which image that is and what is said
 // about it.
 func (o *scanOptions) found(ctx context.Context, t *terminal, image string, signed *signedVEX, tol *tolerance) (*vuln.Packages, error) {
-	if len(o.signed.repositories) > 0 {
-		tol.subject.Repository = o.signed.repositories[0]
-	}
 	b, err := fetchImage(ctx, t, image, o.platform)
 	if err != nil {
 		return nil, err

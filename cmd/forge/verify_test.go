@@ -124,9 +124,10 @@ func TestVerifyPrintsWhatItVerifiedOrExits(t *testing.T) {
 	})
 }
 
-// A25: the tag is asked for once, and what is printed is what was verified.
-func TestATagThatMoves(t *testing.T) {
-	var asked atomic.Int64
+// tagThatMoves is a repository whose tag 1 names a signed image the first time that it is asked
+// for, and another one from then on; asked counts.
+func tagThatMoves(t *testing.T) (repo name.Repository, image name.Digest, public string, asked *atomic.Int64) {
+	asked = new(atomic.Int64)
 	var moved atomic.Value
 	h := signtest.Handler(signtest.Conforming)
 	host := signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -135,9 +136,15 @@ func TestATagThatMoves(t *testing.T) {
 		}
 		h.ServeHTTP(w, r)
 	}))
-	repo := signtest.Repository(t, host, "team/train")
-	image, public := signedImage(t, repo)
+	repo = signtest.Repository(t, host, "team/train")
+	image, public = signedImage(t, repo)
 	moved.Store(signtest.Push(t, repo, "2", signtest.Image(t)).DigestStr())
+	return repo, image, public, asked
+}
+
+// A25: the tag is asked for once, and what is printed is what was verified.
+func TestATagThatMoves(t *testing.T) {
+	repo, image, public, asked := tagThatMoves(t)
 	out, errs, code := forgeRun(t, "verify", "--key", public, repo.Name()+":1")
 	if code != 0 || out != image.String()+"\n" || asked.Load() != 1 {
 		t.Errorf("exit %d, %q, asked %d times: %s", code, out, asked.Load(), errs)
