@@ -490,6 +490,15 @@ func TestASignerNoticesServicesThatLie(t *testing.T) {
 			}
 		})
 	}
+	var told atomic.Int64 // what a log knows stays there for ever
+	log := between(s.Rekor, func(raw []byte) []byte { told.Add(1); return raw })
+	_, err := signer(func(w *signing.SignWith) {
+		w.Services.Rekor, w.Expect = log, signing.Identity{Name: "b@example.org", Issuer: s.Email}
+	}).Sign(t.Context(), statement)
+	var not *signing.NotVerifiedError
+	if !errors.As(err, &not) || not.ID() != signing.CheckSigner || told.Load() != 0 {
+		t.Errorf("for somebody else, the log was told %d times: %v", told.Load(), err)
+	}
 	for _, part := range []string{signtest.Timestamp, signtest.Rekor, signtest.Fulcio} { // A43
 		s.Stop(t, part)
 		if out, err := signer(func(*signing.SignWith) {}).Sign(t.Context(), statement); err == nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -267,9 +268,25 @@ func (s *Signer) certified(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for a certificate: %w", err)
 	}
+	if err := isFor(cert, n.whom); err != nil {
+		return nil, err
+	}
 	n.until = asked.Add(cert.NotAfter.Sub(cert.NotBefore) / 2) // what confirms the time must see it valid
 	s.session = n
 	return n, nil
+}
+
+// isFor refuses a certificate for somebody else before anything is signed with it, so that no log
+// is told; whether it holds is judged with what it signs.
+func isFor(cert *x509.Certificate, ids []Identity) error {
+	summary, err := whom(cert)
+	if err != nil {
+		return fmt.Errorf("asking for a certificate: %w", err)
+	}
+	if slices.ContainsFunc(ids, func(id Identity) bool { return id.fits(summary) }) {
+		return nil
+	}
+	return &NotVerifiedError{Image: "the certificate to sign with", Checks: []Check{{ID: CheckSigner, Status: Failed, Expected: list(ids, nil), Found: named(summary, ids)}}}
 }
 
 // accept verifies what was just made as a consumer would.
