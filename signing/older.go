@@ -28,7 +28,7 @@ type Older struct {
 // SignOlder signs an image in cosign's older format. What signs with an identity then needs
 // a log of the first version: entries of the second cannot be written into it.
 func (s *Signer) SignOlder(ctx context.Context, image name.Digest) (*Older, error) {
-	if err := s.older(); err != nil {
+	if err := s.MayBeOlder(); err != nil {
 		return nil, err
 	}
 	payload, err := json.Marshal(map[string]any{
@@ -60,7 +60,7 @@ func (s *Signer) SignOlder(ctx context.Context, image name.Digest) (*Older, erro
 
 // AttestOlder is a statement in cosign's older format.
 func (s *Signer) AttestOlder(ctx context.Context, statement []byte) (*Older, error) {
-	if err := s.older(); err != nil {
+	if err := s.MayBeOlder(); err != nil {
 		return nil, err
 	}
 	h, err := readStatement(statement)
@@ -100,7 +100,8 @@ func (s *Signer) AttestOlder(ctx context.Context, statement []byte) (*Older, err
 	return &Older{MediaType: evidence.DSSE, Raw: raw, Annotations: notes, Suffix: ".att"}, nil
 }
 
-func (s *Signer) older() error {
+// MayBeOlder says why what this signer signs cannot be in the older format; nil if it can.
+func (s *Signer) MayBeOlder() error {
 	if s.services.Rekor != "" && !s.services.RekorV1 {
 		return &PolicyError{"the older format cannot carry entries of a log of the second version"}
 	}

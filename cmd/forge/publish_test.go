@@ -311,9 +311,13 @@ func TestPublishWithAnIdentity(t *testing.T) {
 	host, asked := hosts(t, signtest.Conforming)
 	dir, digest := randomLayout(t)
 	repo := host + "/team/image"
-	publish := func(identity string) (string, string, int) {
-		return forgeRun(t, "publish", "--no-scan", "--to", repo, "--tag", "1.0", "--identity", identity, "--issuer", s.Email,
-			"--identity-token", tokenFile(t, s.Token(t, "a@example.org")), "--services", servicesOf(t, s), "--trusted-root", s.Root, "oci:"+dir)
+	publish := func(identity string, more ...string) (string, string, int) {
+		return forgeRun(t, append(append([]string{"publish", "--no-scan", "--to", repo, "--tag", "1.0", "--identity", identity, "--issuer", s.Email,
+			"--identity-token", tokenFile(t, s.Token(t, "a@example.org")), "--services", servicesOf(t, s), "--trusted-root", s.Root}, more...), "oci:"+dir)...)
+	}
+	// What the older format cannot carry is said before anything is sent.
+	if out, errs, code := publish("a@example.org", "--legacy-signature"); code != 2 || out != "" || !strings.Contains(errs, "a log of the second version") || asked.Load() != 0 {
+		t.Errorf("the older format: exit %d, %q, the registry was asked %d times: %s", code, out, asked.Load(), errs)
 	}
 	// The certificate is for somebody else than the recipe says: nothing of it is tagged.
 	if out, errs, code := publish("b@example.org"); code == 0 || out != "" {

@@ -45,6 +45,11 @@ func (o publishOptions) ship(ctx context.Context, t *terminal, im *recipes.Image
 	if s.order.Signer, err = s.signer(ctx, t); err != nil {
 		return nil, err
 	}
+	if s.legacy {
+		if err := s.order.Signer.MayBeOlder(); err != nil {
+			return nil, hinted{err, "leave --legacy-signature (legacy_signature) out, or name a log of the first version in the signing config"}
+		}
+	}
 	for _, m := range o.mount {
 		from, err := name.NewRepository(m, name.StrictValidation)
 		if err != nil {
