@@ -330,7 +330,7 @@ func (j *judge) library(e *entity, tm root.TrustedMaterial, who verify.PolicyOpt
 	if err == nil {
 		return res, "", nil
 	}
-	text := err.Error()
+	text := strings.ReplaceAll(err.Error(), "; error: %!w(<nil>)", "") // the library wraps an error that is none
 	for _, m := range []struct{ prefix, check string }{
 		{"failed to verify log inclusion", CheckLog},
 		{"failed to verify timestamps", CheckTime},

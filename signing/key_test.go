@@ -78,6 +78,9 @@ func refused(t testing.TB, image name.Digest, p signing.Policy, check_, text str
 			if c.ID != check_ || !strings.Contains(c.String(), text) {
 				t.Fatalf("it fails with %q; want %s with %q", c, check_, text)
 			}
+			if strings.Contains(c.String(), "%!") {
+				t.Errorf("a verb of a format is left over: %s", c)
+			}
 			return
 		}
 	}

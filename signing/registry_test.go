@@ -384,6 +384,46 @@ func TestAFloodOfSmallReferrersHidesNothing(t *testing.T) {
 	}
 }
 
+// ATT-04: unsigned attestations under the older tag, before and behind a signed one or without end,
+// are counted, and the signed one counts.
+func TestUnsignedAttestationsAmongSignedOnes(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		w := newWorld(t, signtest.Conforming)
+		stranger := newAttacker(t)
+		envelope := func(by *attacker, statement string) signtest.Layer {
+			sig := base64.StdEncoding.EncodeToString(by.sign(fmt.Sprintf("DSSEv1 %d %s %d %s", len(intoto), intoto, len(statement), statement)))
+			return signtest.Layer{Type: evidence.DSSE, Raw: []byte(fmt.Sprintf(`{"payloadType":%q,"payload":%q,"signatures":[{"sig":%q}]}`, intoto, base64.StdEncoding.EncodeToString([]byte(statement)), sig))}
+		}
+		statement := statementFor(w.image)
+		var layers []signtest.Layer
+		for i := range 40 {
+			layers = append(layers, envelope(stranger, statement+strings.Repeat(" ", i)))
+		}
+		if first {
+			layers = append(layers, envelope(w.a, statement))
+		} else {
+			layers = append([]signtest.Layer{envelope(w.a, statement)}, layers...)
+		}
+		signtest.AttachTag(t, w.image, ".att", layers...)
+		w.verifies(40)
+	}
+	w := newWorld(t, signtest.Conforming)
+	w.signed()
+	layers := make([]v1.Descriptor, 10_000)
+	for i := range layers {
+		layers[i] = v1.Descriptor{MediaType: evidence.DSSE, Size: 100, Digest: hashOf(fmt.Appendf(nil, "%d", i))}
+	}
+	tag := w.image.Context().Tag(strings.Replace(w.image.DigestStr(), ":", "-", 1) + ".att")
+	if err := remote.Put(tag, rawManifest{layerManifest(w.image, layers...), types.OCIManifestSchema1}); err != nil {
+		t.Fatal(err)
+	}
+	before := w.asked.Load()
+	w.verifies(1)
+	if n := w.asked.Load() - before; n > 50 {
+		t.Errorf("%d requests", n)
+	}
+}
+
 func describe(w *world, ref name.Digest) v1.Descriptor {
 	d := signtest.Descriptor(w.t, ref)
 	d.ArtifactType = signing.BundleType

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -703,7 +704,7 @@ func TestARecipeSaysWhatItsImageMustBe(t *testing.T) {
 	expects(t, 4, "recipe     expected", "verify", "--recipe", w.write("recipe.hcl", text+"\n"), image.String())
 	expects(t, 4, "signature", "verify", "--recipe", w.write("recipe.hcl", strings.Replace(text, "ci.pub", "other.pub", 1)), image.String())
 	other := w.push("ml/other", "1")
-	expects(t, 4, "rule", "verify", "--recipe", recipe, other.String())
+	expects(t, 4, fmt.Sprintf("rule: expected a rule for %[1]s/ml/other, found %[2]q speaks of %[1]s/ml/train alone", w.host, recipe), "verify", "--recipe", recipe, other.String())
 	expects(t, 2, "no public_key", "verify", "--recipe", w.write("recipe.hcl", strings.Replace(text, "public_key", "# ", 1)), image.String())
 	expects(t, 2, "has no sign block", "verify", "--recipe", w.write("recipe.hcl", "image \"a\" {}"), image.String())
 	expects(t, 2, "both say", "verify", "--recipe", recipe, "--policy", w.policy("p", asItIs), image.String())
@@ -797,4 +798,24 @@ func TestABundleOfCosignIsJudged(t *testing.T) {
 	expects(t, 4, "subject", "verify-bundle", "--bundle", bundle, "--key", key, "sha256:"+lockSum)
 	_, other := signtest.Key(t)
 	expects(t, 4, "signature", "verify-bundle", "--bundle", bundle, "--key", other, file)
+	// SIG-02: the digest that stands in the bundle is nobody's word.
+	raw, err := os.ReadFile(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evil := []byte("issued = \"2026-11-21\"\n")
+	was, is := sha256.Sum256([]byte("issued = \"2026-11-20\"\n")), sha256.Sum256(evil)
+	changed := bytes.Replace(raw, []byte(base64.StdEncoding.EncodeToString(was[:])), []byte(base64.StdEncoding.EncodeToString(is[:])), 1)
+	if bytes.Equal(changed, raw) {
+		t.Fatalf("the bundle has no digest: %s", raw)
+	}
+	for path, text := range map[string][]byte{filepath.Join(dir, "changed.json"): changed, filepath.Join(dir, "evil.hcl"): evil} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bundle = filepath.Join(dir, "changed.json")
+	expects(t, 4, "signature", "verify-bundle", "--bundle", bundle, "--key", key, filepath.Join(dir, "evil.hcl"))
+	expects(t, 4, "signature", "verify-bundle", "--bundle", bundle, "--key", key, fmt.Sprintf("sha256:%x", is))
+	expects(t, 4, "subject", "verify-bundle", "--bundle", bundle, "--key", key, file)
 }

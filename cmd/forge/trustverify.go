@@ -168,12 +168,27 @@ func (w *truster) expected(r *trust.Rule, original string) signing.Policy {
 	return p
 }
 
+// spokenOf are the repositories that the policy, or the recipe in its place, has rules for.
+func (w *truster) spokenOf() string {
+	const most = 5
+	var all []string
+	for _, r := range w.policy.Rules {
+		for _, s := range r.Repositories {
+			all = append(all, string(s))
+		}
+	}
+	if len(all) > most {
+		all = append(all[:most], fmt.Sprintf("%d more", len(all)-most))
+	}
+	return strings.Join(all, ", ")
+}
+
 // verify judges one image; repository is the name by which its rule is found.
 func (w *truster) verify(ctx context.Context, src evidence.Source, image signing.Image, repository string) (*accepted, error) {
 	rule, original := w.policy.For(repository)
 	if rule == nil {
 		return nil, &signing.NotVerifiedError{Image: image.String(), Checks: []signing.Check{{ID: "rule", Digest: image.Digest.String(), Status: signing.Failed,
-			Expected: "a rule of the trust policy for " + repository, Found: "none"}}}
+			Expected: "a rule for " + repository, Found: fmt.Sprintf("%q speaks of %s alone", w.policy.Path, w.spokenOf())}}}
 	}
 	out := &accepted{Image: image.String(), Rule: rule.Name}
 	if original != repository {
