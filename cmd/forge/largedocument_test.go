@@ -72,7 +72,8 @@ func peak(t *testing.T, out io.Writer, args ...string) (errs string, code int, m
 }
 
 // A45: whoever verifies an image with two lists of 100,000 packages, nearly as large as they may be,
-// or prints one, needs less than 256 MiB, by flags and by a policy that reads what is in them.
+// or prints one, needs less than 256 MiB, by flags and by a policy that reads what is in them. One that
+// would search them anew says that they are too large for it.
 func TestLargeDocumentsTakeLittleMemory(t *testing.T) {
 	host, _ := hosts(t, signtest.NoReferrers)
 	dir, digest := randomLayout(t)
@@ -112,7 +113,14 @@ func TestLargeDocumentsTakeLittleMemory(t *testing.T) {
 	if err := os.WriteFile(policy, fmt.Appendf(nil, "signer \"ci\" { key = %q }\nimages \"all\" {\n  repositories = [\"*\"]\n  signed_by = [\"ci\"]\n  minimum_versions = { package-7 = \"1.7\" }\n  sbom {}\n}\n", filepath.Base(public)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	searched := filepath.Join(filepath.Dir(public), "searched.hcl")
+	if err := os.WriteFile(searched, fmt.Appendf(nil, "signer \"ci\" { key = %q }\nimages \"all\" {\n  repositories = [\"*\"]\n  signed_by = [\"ci\"]\n  sbom {}\n  scan {\n    max_age = \"7 days\"\n    limit = \"high\"\n    rescan = true\n  }\n}\n", filepath.Base(public)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	ref := to.Name() + ":1"
+	if errs, code, most := peak(t, io.Discard, "verify", "--policy", searched, "--db", testDatabase(t), ref); code != 4 || most >= 256<<20 || !strings.Contains(errs, "packages in more than 16 MiB") {
+		t.Errorf("searched anew: exit %d, %d MiB: %s", code, most>>20, errs)
+	}
 	for what, row := range map[string]struct {
 		args []string
 		want []byte
@@ -131,5 +139,23 @@ func TestLargeDocumentsTakeLittleMemory(t *testing.T) {
 			t.Errorf("%s: %d MiB", what, most>>20)
 		}
 		t.Logf("%s: %d MiB", what, most>>20)
+	}
+}
+
+// Either bound is one of its own, and no database is opened for what is not searched.
+func TestALargeListIsNotSearchedAnew(t *testing.T) {
+	for _, row := range []struct {
+		document string
+		packages int
+		want     string
+	}{
+		{strings.Repeat(" ", maxSearched+1), 1, "an SBOM of 1 packages in more than 16 MiB"},
+		{"{}", maxSearchedPackages + 1, "an SBOM of 10001 packages"},
+	} {
+		var r rescanner
+		_, err := r.search(t.Context(), "sha256:ab", strings.NewReader(row.document), row.packages)
+		if err == nil || !strings.HasSuffix(err.Error(), row.want) || exitCode(err) != exitUnverified || r.db != nil {
+			t.Errorf("%v, want %q", err, row.want)
+		}
 	}
 }

@@ -261,7 +261,7 @@ func (w *truster) one(ctx context.Context, src evidence.Source, image signing.Im
 		return w.refuse(image, out, signing.Check{ID: "vex", Status: signing.Failed, Expected: "OpenVEX that can be relied on", Found: err.Error()})
 	}
 	if err := w.search(ctx, &c); err != nil {
-		return err
+		return w.unfulfilled(err, out)
 	}
 	rows := judge.Judge(c)
 	for _, r := range rows {
@@ -339,12 +339,12 @@ func (w *truster) search(ctx context.Context, c *judge.Case) error {
 	if w.rescan == nil || c.Rule.Scan == nil || !c.Rule.Scan.Rescan || judge.ScanIsFresh(*c) {
 		return nil
 	}
-	s := judge.SBOMOf(*c)
+	s, packages := judge.SBOMOf(*c)
 	if s == nil {
 		return nil // that it is missing is said anyway
 	}
 	var err error
-	c.Rescan, err = w.rescan.search(ctx, c.Digest, s.Document())
+	c.Rescan, err = w.rescan.search(ctx, c.Digest, s.Open(), packages)
 	return err
 }
 

@@ -74,6 +74,14 @@ func (j *judgement) minimum(s *Statement, b *bill) {
 	}
 }
 
+// Open reads the document in pieces, wherever it lies.
+func (s *Statement) Open() io.Reader {
+	if s.Large != nil {
+		return s.Large()
+	}
+	return bytes.NewReader(s.Document())
+}
+
 func readBill(s *Statement) (*bill, error) {
 	open := s.Large
 	if open == nil {

@@ -519,17 +519,17 @@ func ScanIsFresh(c Case) bool {
 	return len(j.checks) > 0 && j.checks[0].ID == "scan" && j.checks[0].Status == Done
 }
 
-// SBOMOf is the SBOM in which to search anew: the newest that the rule's signers made and that
-// can be read.
-func SBOMOf(c Case) *Statement {
+// SBOMOf is the SBOM in which to search anew, and how many packages it lists: the newest that the
+// rule's signers made and that can be read.
+func SBOMOf(c Case) (*Statement, int) {
 	if c.Rule.SBOM == nil {
-		return nil
+		return nil, 0
 	}
 	j := &judgement{Case: c}
 	for _, s := range j.of(c.Rule.SBOM.SignedBy, TypeSPDX, TypeCycloneDX) {
 		if b, err := readBill(s); err == nil && b.packages > 0 {
-			return s
+			return s, b.packages
 		}
 	}
-	return nil
+	return nil, 0
 }
