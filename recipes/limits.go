@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"bytes"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -43,7 +44,7 @@ func checkText(path string, src []byte) hcl.Diagnostics {
 			return hcl.Diagnostics{mistake(at(i), "NUL in the recipe", "HCL-05: a recipe is text.")}
 		case r < ' ' && r != '\n' && r != '\t' && r != '\r', r >= 0x7f && r < 0xa0:
 			return hcl.Diagnostics{mistake(at(i), "Control character in the recipe", "HCL-05: %U does not belong into text; in a string it is written \\u%04x.", r, r)}
-		case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+		case unicode.Is(unicode.Bidi_Control, r):
 			return hcl.Diagnostics{mistake(at(i), "Text that is turned around", "HCL-05: %U makes a line look different from what it says.", r)}
 		}
 		i += n

@@ -186,6 +186,7 @@ func TestHostileRecipesEndWithAnError(t *testing.T) {
 		{"HCL-02 digits", locals("z = " + strings.Repeat("9", 100_000)), "HCL-02"},
 		{"HCL-02 division", locals(`z = 1/0`), "Division by zero"},
 		{"HCL-02 width", locals(`z = format("%999999999d", 1)`), "HCL-02"},
+		{"HCL-02 a width from elsewhere", locals(`z = format("%*d", 999999999, 1)`), "HCL-02"},
 		{"HCL-03 loops", locals(`z = [for a in split("", "aaaa") : [for b in split("", "aaaa") : a]]`), "HCL-03"},
 		{"HCL-03 template loop", locals(`z = "%{ for a in split("", "aaaa") }${a}%{ endfor }"`), "HCL-03"},
 		{"HCL-03 doubling", locals(append(double, "z = join(\"\", local.a40)")...), "HCL-03"},
@@ -202,6 +203,12 @@ func TestHostileRecipesEndWithAnError(t *testing.T) {
 		{"HCL-05 JSON", `{"image": {"a": {}}}`, "HCL-05"},
 		{"HCL-05 giant", strings.Repeat("# x\n", 300_000), "HCL-05"},
 		{"HCL-05 attributes", "locals {\n" + many.String() + many.String() + "}\n", ""},
+		{"HCL-05 a comment without an end", "image \"a\" {} /* x", "newline"},
+		{"HCL-05 an attribute twice", "image \"a\" {\n workdir = \"/a\"\n workdir = \"/b\"\n}\n", "only once"},
+		{"HCL-05 an attribute that is a block", "image \"a\" {\n user = \"ml\"\n user {}\n}\n", "Value where a block is due"},
+		{"HCL-05 a label twice", "image \"a\" \"a\" {}", "Image without a name"},
+		{"HCL-05 a local that needs itself", locals(`z = local.z`), "refers to itself"},
+		{"HCL-05 an isolated carriage return", "image \"a\" {}\r# x", ""},
 		{"HCL-05 heredoc", "image \"a\" { workdir = <<E\n", ""},
 		{"HCL-05 dynamic", "image \"a\" {\n dynamic \"copy\" {}\n}\n", "Unknown word"},
 		{"HCL-06 NUL in argv", "image \"a\" { command = [\"a\\u0000b\"] }", "NUL"},
@@ -232,6 +239,116 @@ func TestHostileRecipesEndWithAnError(t *testing.T) {
 				t.Errorf("it allocated %d MB", grown>>20)
 			}
 		})
+	}
+}
+
+// HCL-05: each character that turns text around, and none that only looks unusual.
+func TestCharactersThatTurnTextAround(t *testing.T) {
+	load := func(r rune) error {
+		_, err := parse("r.hcl", []byte("# "+string(r)+"\r\nimage \"a\" {}\r\n"), Options{})
+		return err
+	}
+	for _, r := range []rune{0x061c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069} {
+		var d *Diagnostics
+		if err := load(r); !errors.As(err, &d) || d.JSON()[0].Line != 1 || !strings.Contains(d.JSON()[0].Detail, fmt.Sprintf("HCL-05: %U", r)) {
+			t.Errorf("%U: %v", r, err)
+		}
+		var b bytes.Buffer
+		if d != nil && (d.Text(&b, 80, false) != nil || strings.ContainsRune(b.String(), r)) {
+			t.Errorf("%U is shown: %q", r, b.String())
+		}
+	}
+	for _, r := range "éא中🙂" {
+		if err := load(r); err != nil {
+			t.Errorf("%c: %v", r, err)
+		}
+	}
+}
+
+// Each limit of a recipe: what is at it is taken, what is one past it is refused with the limit.
+func TestTheLimitsOfARecipe(t *testing.T) {
+	dir := t.TempDir()
+	rep := strings.Repeat
+	for name, n := range map[string]int{"full": maxFile, "over": maxFile + 1} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(rep("a", n)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	locals := func(line string) string { return "locals {\n" + line + "\n}\nimage \"a\" {}\n" }
+	calls := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "a%d = upper(\"\")\n", i)
+		}
+		return locals(b.String())
+	}
+	for _, row := range []struct{ name, at, past, want string }{
+		{"HCL-01 brackets", "locals { a = " + rep("[", 199) + rep("]", 199) + "}\nimage \"a\" {}\n", rep("(", 201), "r.hcl:1:201: HCL-01: nested deeper than 200."},
+		{"HCL-01 objects", "locals { a = " + rep("{a=", 198) + "{}" + rep("}", 198) + "}\nimage \"a\" {}\n", "locals { a = " + rep("{a=", 200) + "1" + rep("}", 200) + "}\n", "r.hcl:1:611: HCL-01: nested deeper than 200."},
+		{"HCL-01 conditions", locals("a = " + rep("true ? 1 : ", 200) + "1"), locals("a = " + rep("true ? 1 : ", 201) + "1"), "HCL-01: nested deeper than 200."},
+		{"HCL-02 digits", locals("a = " + rep("9", 30)), locals("a = " + rep("9", 31)), "r.hcl:2:5: HCL-02: a number has at most 30 digits and an exponent of at most 30."},
+		{"HCL-02 exponent", locals("a = [1e30, 1e-30, 1e+0030]"), locals("a = 1e31"), "r.hcl:2:5: HCL-02: a number has at most 30 digits and an exponent of at most 30."},
+		{"HCL-02 a negative exponent", locals("a = 1e-30"), locals("a = 1e-31"), "HCL-02: a number has at most 30 digits and an exponent of at most 30."},
+		{"HCL-02 width", locals(`a = format("%999d", 1)`), locals(`a = format("%1000d", 1)`), "HCL-02: a width or precision has at most three digits"},
+		{"HCL-03 steps", calls(10_000), calls(10_001), "HCL-03: evaluation exceeded 10000 steps"},
+		{"HCL-04 a file", locals(`a = file("full")`), locals(`a = file("over")`), `HCL-04: "over" has more than 1048576 bytes`},
+		{"HCL-05 bytes", locals("#" + rep("x", MaxBytes-len(locals("#")))), locals("#" + rep("x", MaxBytes+1-len(locals("#")))), "HCL-05: the file has more than 1048576 bytes."},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			load := func(src string) error {
+				path := filepath.Join(dir, "r.hcl")
+				if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				_, err := Load(path, Options{})
+				return err
+			}
+			if err := load(row.at); err != nil {
+				t.Errorf("at the limit: %.300v", err)
+			}
+			err := load(row.past)
+			var d *Diagnostics
+			if !errors.As(err, &d) {
+				t.Fatalf("past the limit: %v", err)
+			}
+			said := fmt.Sprintf("r.hcl:%d:%d: %s", d.JSON()[0].Line, d.JSON()[0].Column, d.JSON()[0].Detail)
+			if !strings.Contains(said, row.want) {
+				t.Errorf("%.300s, want %s", said, row.want)
+			}
+		})
+	}
+}
+
+// HCL-04: a recipe says the same on each machine and at each time, and reads its own folder only.
+func TestFunctionsThatARecipeDoesNotHave(t *testing.T) {
+	for _, call := range []string{`env("HOME")`, `getenv("HOME")`, `timestamp()`, `timeadd("", "1h")`, `uuid()`, `bcrypt("x")`, `rsadecrypt("", "")`, `yamldecode("a: 1")`, `jsondecode("{}")`, `csvdecode("")`,
+		`regex("(a+)+b", "a")`, `regexall("a", "a")`, `try(1)`, `can(1)`, `templatefile("x", {})`, `fileexists("x")`, `fileset(".", "*")`, `filebase64("x")`, `filesha256("x")`, `abspath(".")`, `pathexpand("~")`,
+		`parseint("9", 10)`, `range(200)`, `setproduct(["a"], ["b"])`, `pow(10, 100)`, `formatdate("", "")`, `http("x")`, `exec("x")`, `sensitive("x")`} {
+		_, err := parse(filepath.Join(t.TempDir(), "r.hcl"), []byte("locals {\n z = "+call+"\n}\nimage \"a\" {}\n"), Options{})
+		var d *Diagnostics
+		if !errors.As(err, &d) || d.JSON()[0].Summary != "Call to unknown function" || d.JSON()[0].Line != 2 {
+			t.Errorf("%s: %v", call, err)
+		}
+	}
+}
+
+// HCL-05: a word, a block and a variable that do not exist are said with the nearest that does.
+func TestTheNearestWordIsNamed(t *testing.T) {
+	for src, want := range map[string]string{
+		"image \"a\" {\n wrkdir = \"/a\"\n}\n":                     `did you mean "workdir"?`,
+		"image \"a\" {\n pytroch {}\n}\n":                          `did you mean "pytorch"?`,
+		"imgae \"a\" {}\n":                                         `did you mean "image"?`,
+		"image \"a\" {\n slim { drop = [\"header\"] }\n}\n":        `did you mean "headers"?`,
+		"image \"a\" {\n python { requirments = [\"x\"] }\n}\n":    `did you mean "requirements"?`,
+		"image \"a\" {\n pytorch { gpus = [\"H10\"] }\n}\n":        `near names: H100`,
+		"image \"a\" {\n base \"debain\" {}\n}\n":                  `did you mean "debian"?`,
+		"variable \"where\" { default = \"x\" }\nimage \"a\" {}\n": `did you mean "where"?`,
+	} {
+		_, err := parse("r.hcl", []byte(src), Options{Vars: map[string]string{"wher": ""}})
+		var d *Diagnostics
+		if !errors.As(err, &d) || !strings.Contains(strings.ToLower(fmt.Sprintf("%+v", d.JSON())), strings.ToLower(want)) {
+			t.Errorf("%s: no %s in %+v", src, want, d.JSON())
+		}
 	}
 }
 

@@ -113,6 +113,23 @@ func TestHostileRecipesEndTheProgramInTime(t *testing.T) {
 	}
 	t.Run("HCL-04 the recipe is a pipe", func(t *testing.T) { end(t, "Recipe cannot be read", "plan", filepath.Join(dir, "pipe")) })
 	t.Run("HCL-04 the recipe is endless", func(t *testing.T) { end(t, "Recipe cannot be read", "plan", filepath.Join(dir, "zero")) })
+	t.Run("HCL-05 one line of a hundred megabytes", func(t *testing.T) {
+		path := filepath.Join(dir, "line.hcl")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 { // what this process holds would count as the child's
+			_, err = f.WriteString(rep("a", 1<<20))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		end(t, "HCL-05: the file has more than 1048576 bytes", "plan", path)
+	})
 	t.Run("CLI-02 the lock is a pipe", func(t *testing.T) {
 		path := filepath.Join(dir, "piped.hcl")
 		if err := errors.Join(os.WriteFile(path, []byte("image \"a\" {}\n"), 0o644), syscall.Mkfifo(filepath.Join(dir, "piped.lock.json"), 0o600)); err != nil {
