@@ -27,7 +27,6 @@ import (
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/solver/pb"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/forge-build/forge/recipes"
 )
@@ -212,16 +211,6 @@ func remote(t *testing.T, args ...string) *os.Process {
 		}
 	})
 	return cmd.Process
-}
-
-// unmount lets go of what a killed daemon left mounted below a folder.
-func unmount(dir string) {
-	raw, _ := os.ReadFile("/proc/self/mounts") // without it the folder cannot be removed, which fails the test
-	for _, line := range strings.Split(string(raw), "\n") {
-		if fields := strings.Fields(line); len(fields) > 1 && strings.HasPrefix(fields[1], dir) {
-			_ = unix.Unmount(fields[1], unix.MNT_DETACH)
-		}
-	}
 }
 
 // socket is a short path for one.
