@@ -6,7 +6,13 @@ import (
 
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/recipes/cuda"
+	"github.com/forge-build/forge/recipes/lock"
 )
+
+// sums are the totals that people are shown.
+func sums(d lock.Derived) string {
+	return fmt.Sprintf("%d compressed, %d unpacked, %d removed", d.Compressed, d.Unpacked, d.Removed)
+}
 
 // confirm compares what the lock says of CUDA with what follows from the layers: a lock is input
 // from a stranger, and the check at a container's start relies on it. The tables of drivers and
@@ -20,7 +26,8 @@ func confirm(p *Plan, made []convert.Made) error {
 	wrong := func(what, says, is string) error {
 		return &LockError{fmt.Sprintf("the lock states %s %q, and what it locks makes it %q", what, says, is)}
 	}
-	for _, fact := range []struct{ what, says, is string }{{"CUDA", says.CUDA, is.CUDA}, {"torch", says.Torch, is.Torch}, {"glibc", says.GLIBC, is.GLIBC}} {
+	for _, fact := range []struct{ what, says, is string }{{"CUDA", says.CUDA, is.CUDA}, {"torch", says.Torch, is.Torch}, {"glibc", says.GLIBC, is.GLIBC},
+		{"bytes in all", sums(says), sums(is)}} {
 		if fact.says != fact.is {
 			return wrong(fact.what, fact.says, fact.is)
 		}

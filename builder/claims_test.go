@@ -34,6 +34,7 @@ func TestALockDoesNotWeakenTheCheckAtTheStart(t *testing.T) {
 		{"older CUDA", func(d *lock.Derived) { d.CUDA = "12.6" }, `CUDA "12.6"`},
 		{"another torch", func(d *lock.Derived) { d.Torch = "2.9.1+cpu" }, `torch "2.9.1+cpu"`},
 		{"an older glibc", func(d *lock.Derived) { d.GLIBC = "2.17" }, `glibc "2.17"`},
+		{"other sums", func(d *lock.Derived) { d.Unpacked++ }, `bytes in all "0 compressed, 1 unpacked, 0 removed"`},
 		{"a GPU more", func(d *lock.Derived) { d.SM = append([]string{"3.5"}, d.SM...) }, "code for GPUs"},
 		{"PTX more", func(d *lock.Derived) { d.PTX = []string{"5.0"} }, "code for GPUs"},
 	} {

@@ -211,7 +211,9 @@ func debs(li *lock.Image) []lock.Deb {
 	return li.Debian.Packages
 }
 
-// key names everything that decides a layer's bytes, except the codec.
+// key names everything that decides a layer's bytes, except the codec, and everything that the
+// pass compares with the lock: another size or version in a lock is another layer, which this
+// store has not checked.
 func (m *maker) key(j *job) (string, error) {
 	k := struct {
 		Version, Format        int
@@ -222,10 +224,10 @@ func (m *maker) key(j *job) (string, error) {
 	}{Version: version, Format: layer.Format, Kind: j.layer.Kind, Platform: m.li.Platform}
 	for _, p := range j.parts {
 		if p.deb != nil {
-			k.Members = append(k.Members, p.deb.SHA256+" "+p.deb.Name+" "+p.deb.Version+" "+p.deb.Architecture)
+			k.Members = append(k.Members, fmt.Sprintf("%s %d %s %s %s", p.deb.SHA256, p.deb.Size, p.deb.Name, p.deb.Version, p.deb.Architecture))
 			continue
 		}
-		k.Members = append(k.Members, fmt.Sprintf("%s %s %v", p.wheel.SHA256, p.wheel.File, p.wheel.Requested))
+		k.Members = append(k.Members, fmt.Sprintf("%s %d %s %s %s %v", p.wheel.SHA256, p.wheel.Size, p.wheel.Name, p.wheel.Version, p.wheel.File, p.wheel.Requested))
 	}
 	if j.layer.Kind == "wheels" {
 		k.Prefix, k.Python = newVenv(j.layer.Environment, m.li.Python.Version).prefix, m.li.Python.Version

@@ -366,6 +366,34 @@ func TestLockAndWheelDisagree(t *testing.T) {
 	}
 }
 
+// What a store has checked is what the lock stated then. A lock that states something else of
+// the same bytes is judged anew: with the wheel at hand, and without it by who serves it.
+func TestALockEditedWhileItsLayersAreHeld(t *testing.T) {
+	for what, row := range map[string]struct {
+		change func(w *lock.Wheel)
+		want   string
+	}{
+		"size":    {func(w *lock.Wheel) { w.Size++ }, "for the same sha256"},
+		"name":    {func(w *lock.Wheel) { w.Name = "other" }, "demo 1.0, the lock states other 1.0"},
+		"version": {func(w *lock.Wheel) { w.Version = "2" }, "the lock states demo 2"},
+	} {
+		b := newBench(t)
+		w := b.add("demo", "1.0", demo()...)
+		layers := b.together()
+		b.must(layers)
+		if made := b.must(layers); !made[0].Reused {
+			t.Fatalf("%s: the layer is made again", what)
+		}
+		row.change(w)
+		b.fails(layers, row.want)
+		if err := os.Remove(b.st.Path(w.SHA256)); err != nil {
+			t.Fatal(err)
+		}
+		b.o.Fetch.Offline = true
+		b.fails(layers, "offline, and missing: demo-1.0-py3-none-any.whl")
+	}
+}
+
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {

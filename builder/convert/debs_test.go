@@ -160,6 +160,11 @@ func TestPackagesThatAreOther(t *testing.T) {
 		t.Log(what, b.fails(Group(b.li), "the lock states"))
 	}
 	b = newBench(t)
+	demoDebs(b)
+	b.must(Group(b.li))
+	b.li.Debian.Packages[0].Size++ // while the layer is held
+	b.fails(Group(b.li), "for the same sha256")
+	b = newBench(t)
 	b.addDeb("alpha", "1", file{name: "./usr/x", content: "a"})
 	b.addDeb("beta", "1", file{name: "./usr/x", content: "b"})
 	b.fails(Group(b.li), "usr/x")

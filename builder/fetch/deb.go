@@ -142,7 +142,7 @@ func (f *Fetcher) File(ctx context.Context, urls []string, name, sum string, siz
 		return "", err
 	}
 	if ok && held != size {
-		return "", &HashError{File: name, By: "lock", GotSize: held, WantSize: size}
+		return "", &HashError{File: name, By: "lock", GotSize: held, WantSize: size, Held: true}
 	}
 	if ok {
 		f.event(Event{Name: name, Done: held, Total: held, State: "held"})

@@ -130,6 +130,24 @@ func TestDebThatNobodyCanSend(t *testing.T) {
 	w.nothingKept()
 }
 
+// A lock that states another size for the bytes that are held contradicts itself: nobody is asked.
+func TestDebOfAnotherSize(t *testing.T) {
+	w := newWorld(t)
+	w.env["FORGE_DEBIAN_MIRROR"] = "http://forge.test/debian"
+	w.plain("forge.test", serve(debContent))
+	if err := w.deb(nil); err != nil {
+		t.Fatal(err)
+	}
+	asked := len(w.requests())
+	other := libc
+	other.Size++
+	_, err := w.f.Deb(context.Background(), other, nil, nil)
+	var h *HashError
+	if !errors.As(err, &h) || !h.Held || h.GotSize != libc.Size || h.WantSize != other.Size || h.Hint() == "" || len(w.requests()) != asked {
+		t.Errorf("error is %v after %d requests", err, len(w.requests())-asked)
+	}
+}
+
 func TestDebPathStaysInTheArchive(t *testing.T) {
 	w := newWorld(t)
 	for _, p := range []string{"../x.deb", "/x.deb", "pool/../../x.deb", "pool//x.deb", "", "pool/x.deb?y", "pool/%2e%2e/x", `pool\x`} {

@@ -36,6 +36,7 @@ type HashError struct {
 	Got, Want         string // sha256, hex; both empty when the sizes differ
 	GotSize, WantSize int64
 	Note              string // what may explain it, or empty
+	Held              bool   // the store has the bytes of the sha256: a lock that states another size contradicts itself
 }
 
 func (e *HashError) Error() string {
@@ -43,10 +44,21 @@ func (e *HashError) Error() string {
 	if e.Want == "" {
 		s = fmt.Sprintf("%s: IDX-01: size is %d bytes, %s says %d", e.File, e.GotSize, e.By, e.WantSize)
 	}
+	if e.Held {
+		s += " for the same sha256"
+	}
 	if e.Note != "" {
 		s += " (" + e.Note + ")"
 	}
 	return s
+}
+
+// Hint says what to do about a lock that somebody edited.
+func (e *HashError) Hint() string {
+	if e.Held {
+		return "forge lock writes it anew"
+	}
+	return ""
 }
 
 // GoneError says that no source has a file any more. errors.Is(err, fs.ErrNotExist) holds.

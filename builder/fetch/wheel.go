@@ -29,7 +29,7 @@ func (f *Fetcher) Wheel(ctx context.Context, w lock.Wheel, im *recipes.Image, re
 	}
 	if ok {
 		if size != w.Size {
-			return "", &HashError{File: w.File, By: "lock", GotSize: size, WantSize: w.Size}
+			return "", &HashError{File: w.File, By: "lock", GotSize: size, WantSize: w.Size, Held: true}
 		}
 		f.event(Event{Name: w.File, Done: size, Total: size, State: "held"})
 		return f.st.Path(w.SHA256), nil

@@ -213,6 +213,7 @@ func TestSchemes(t *testing.T) {
 		{"demo-1.0.data/data/lib64/python3.13/site-packages/x.pth", "WHL-03"},
 		{"demo-1.0.data/data/etc/x", "WHL-03"},
 		{"demo-1.0.data/data/ETC/jupyter/x", "WHL-03"},
+		{"demo-1.0.data/data/etc/JUPYTER/x", "WHL-03"},
 		{"demo-1.0.data/data/bin/sh", "WHL-03"},
 		{"demo-1.0.data/data/bin/BASH", "WHL-03"},
 		{"demo-1.0.data/data/bin/python3", "WHL-03"},

@@ -294,9 +294,9 @@ func (w *workshop) allMissing(err error, li *lock.Image) error {
 
 // lockFor reads the lock of the images; with --lock it is made where it does not fit.
 func lockFor(ctx context.Context, t *terminal, o buildOptions, path string, file *recipes.File, images []*recipes.Image) (*lock.Lock, error) {
-	l, err := readLock(path)
+	l, err := readLock(path, o.selection)
 	for i := 0; err == nil && i < len(images); i++ {
-		_, err = fitting(l, file, images[i])
+		_, err = fitting(o.selection, l, file, images[i])
 	}
 	var stale staleError
 	if err == nil || !o.lock || !errors.As(err, &stale) {
@@ -305,5 +305,5 @@ func lockFor(ctx context.Context, t *terminal, o buildOptions, path string, file
 	if _, err := writeLock(ctx, t, lockOptions{selection: o.selection, builder: o.builder}, path); err != nil {
 		return nil, err
 	}
-	return readLock(path)
+	return readLock(path, o.selection)
 }

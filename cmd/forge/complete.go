@@ -40,7 +40,7 @@ var flagValues = map[string][]string{
 func arguments(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	switch {
 	case c.Name() == "explain" && len(args) == 1:
-		l, err := readLock(args[0])
+		l, err := readLock(args[0], selection{})
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -71,7 +71,7 @@ func images(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCom
 		for _, im := range file.Images {
 			names = append(names, im.Name)
 		}
-	} else if l, err := readLock(args[0]); err == nil {
+	} else if l, err := readLock(args[0], selection{}); err == nil {
 		names = imageNames(l)
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp

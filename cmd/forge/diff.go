@@ -202,7 +202,7 @@ func isLayout(path string) bool {
 }
 
 func oneLocked(path, image string) (*lock.Image, error) {
-	l, err := readLock(path)
+	l, err := readLock(path, selection{})
 	if err != nil {
 		return nil, err
 	}

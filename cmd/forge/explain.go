@@ -47,7 +47,7 @@ type reason struct {
 }
 
 func runExplain(ctx context.Context, t *terminal, o selection, path, name string) error {
-	l, err := readLock(path)
+	l, err := readLock(path, o)
 	if err != nil {
 		return err
 	}
@@ -128,11 +128,12 @@ func explainInside(ctx context.Context, t *terminal, vars []string, path, name, 
 	if strings.HasSuffix(path, ".json") {
 		return nil, usageError{fmt.Errorf("explaining %q: the recipe is needed, a lock does not say what slim does", name)}
 	}
-	file, images, err := selection{vars, image}.load(path)
+	s := selection{vars, image}
+	file, images, err := s.load(path)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := fitting(&lock.Lock{Images: map[string]*lock.Image{image: li}}, file, images[0]); err != nil {
+	if _, err := fitting(s, &lock.Lock{Images: map[string]*lock.Image{image: li}}, file, images[0]); err != nil {
 		return nil, err
 	}
 	w, err := newWorkshop(t, file, true)

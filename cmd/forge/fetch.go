@@ -55,7 +55,7 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 	if err != nil {
 		return err
 	}
-	l, err := readLock(recipe)
+	l, err := readLock(recipe, o.selection)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 	var files int
 	var bytes int64
 	for _, im := range images {
-		li, err := fitting(l, file, im)
+		li, err := fitting(o.selection, l, file, im)
 		if err != nil {
 			return err
 		}

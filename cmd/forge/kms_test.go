@@ -251,8 +251,6 @@ func newAzure(n *internet, k *keyService) string {
 	a := &azure{k}
 	n.host(azureVault, a.vault)
 	n.host("login.microsoftonline.com", a.login)
-	// Outside of Azure nobody answers at the address of a machine's metadata: any answer would be asked again for a minute and a half.
-	n.host("169.254.169.254", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	n.set("AZURE_TENANT_ID="+azureTenant, "AZURE_CLIENT_ID=forge", "AZURE_CLIENT_SECRET="+azureSecret, "SSL_CERT_FILE="+n.path("ca.pem"))
 	return "azurekms://" + azureVault + "/images"
 }

@@ -312,7 +312,14 @@ func checkLock(t *terminal, path string, before, after *lock.Lock) error {
 		}
 		now := *after.Images[name]
 		now.Created = old.Created
-		for _, c := range lock.Diff(old, &now) {
+		changes := lock.Diff(old, &now)
+		if len(changes) == 0 {
+			var err error
+			if changes, err = lock.Rest(old, &now); err != nil {
+				return fmt.Errorf("comparing locks: %w", err)
+			}
+		}
+		for _, c := range changes {
 			lines = append(lines, fmt.Sprintf("  %s: %s", name, c))
 		}
 	}

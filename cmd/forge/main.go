@@ -119,6 +119,7 @@ func exitCode(err error) int {
 		invalid     *lock.InvalidError
 		format      *lock.FormatError
 		settings    *fetch.SettingsError
+		hash        *fetch.HashError
 		uv          *resolve.UVError
 		input       *resolve.InputError
 		edited      *builder.LockError
@@ -138,7 +139,7 @@ func exitCode(err error) int {
 	case errors.As(err, &stopped), errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &diagnostics), errors.As(err, &invalid), errors.As(err, &format), errors.As(err, &settings),
-		errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &unfit), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference),
+		errors.As(err, &hash) && hash.Held, errors.As(err, &uv), errors.As(err, &input), errors.As(err, &edited), errors.As(err, &unfit), errors.As(err, &usage), errors.As(err, &stale), errors.As(err, &difference),
 		errors.As(err, &expected), errors.As(err, &key), errors.As(err, &claims):
 		return exitRecipe
 	case errors.As(err, &gate), errors.As(err, &unexplained):

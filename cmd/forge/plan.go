@@ -36,13 +36,13 @@ func runPlan(t *terminal, o selection, path string) error {
 	for _, im := range images {
 		t.notes(im)
 	}
-	l, err := readLock(path)
+	l, err := readLock(path, o)
 	if err != nil {
 		return err
 	}
 	var plans []*builder.Plan
 	for _, im := range images {
-		li, err := fitting(l, file, im)
+		li, err := fitting(o, l, file, im)
 		if err != nil {
 			return err
 		}

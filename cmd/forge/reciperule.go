@@ -46,7 +46,7 @@ func (o recipeOptions) policyOf() (*trust.Policy, error) {
 	}
 	raw, err := os.ReadFile(lock.PathOf(file.Path))
 	if err != nil {
-		return nil, staleError{fmt.Errorf("reading lock: %w", err), "forge lock writes it; verify compares its digest with the one that was built from"}
+		return nil, staleError{fmt.Errorf("reading lock: %w", err), o.relock(o.recipe) + " writes it; verify compares its digest with the one that was built from"}
 	}
 	by := []string{signer.Name}
 	r := trust.Rule{Name: im.Name, Repositories: []trust.Scope{scope}, SignedBy: by, Signatures: 1, Level: trust.LevelEach, SBOM: &trust.SBOM{SignedBy: by},

@@ -31,6 +31,23 @@ func (s selection) load(path string) (*recipes.File, []*recipes.Image, error) {
 	return file, images, err
 }
 
+// relock is the command that locks what is meant, as a shell reads it. A secret is not repeated.
+func (s selection) relock(path string) string {
+	words := []string{"forge", "lock"}
+	if file, err := loadRecipe(path, s.vars); err == nil {
+		for _, v := range s.vars {
+			if name, _, _ := strings.Cut(v, "="); file.Variables[name] == recipes.Hidden {
+				v = name + "=" + recipes.Hidden
+			}
+			words = append(words, "--var", v)
+		}
+	}
+	if s.image != "" {
+		words = append(words, "--image", s.image)
+	}
+	return typed(append(words, path)...)
+}
+
 // loadRecipe reads a recipe with the variables of the command line and of
 // FORGE_VAR_name.
 func loadRecipe(path string, vars []string) (*recipes.File, error) {

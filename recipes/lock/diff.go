@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,6 +39,42 @@ func Diff(a, b *Image) []Change {
 	out = append(out, Compare(a.debs(), b.debs())...)
 	out = append(out, Compare(a.wheels(), b.wheels())...)
 	return append(out, Compare(a.layers(), b.layers())...)
+}
+
+// Rest lists every value that differs between two locked images by its place in the document,
+// "wheels[3].size", those that Diff passes over among them.
+func Rest(a, b *Image) ([]Change, error) {
+	was, is := map[string]string{}, map[string]string{}
+	for im, values := range map[*Image]map[string]string{a: was, b: is} {
+		raw, err := json.Marshal(im)
+		if err != nil {
+			return nil, err
+		}
+		var v any
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return nil, err
+		}
+		leaves("", v, values)
+	}
+	return Compare(was, is), nil
+}
+
+// leaves adds the values of a document by their places.
+func leaves(place string, v any, values map[string]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			leaves(strings.TrimPrefix(place+"."+k, "."), x, values)
+		}
+	case []any:
+		for i, x := range v {
+			leaves(fmt.Sprintf("%s[%d]", place, i), x, values)
+		}
+	case float64: // a size, exact up to 2⁵³
+		values[place] = fmt.Sprintf("%.0f", v)
+	default:
+		values[place] = fmt.Sprint(v)
+	}
 }
 
 func (im *Image) facts() map[string]string {

@@ -150,6 +150,29 @@ func TestStaleNamesTheValueThatChanged(t *testing.T) {
 	}
 }
 
+// Whatever differs has a place, also what no line of Diff shows.
+func TestRestNamesEveryPlace(t *testing.T) {
+	for place, change := range map[string]func(im *Image){
+		"wheels[0].size": func(im *Image) { im.Wheels[0].Size = 1 << 40 }, "wheels[0].requested": func(im *Image) { im.Wheels[0].Requested = false },
+		"layers[0].blobs.zstd.size": func(im *Image) { im.Layers[0].Blobs["zstd"] = Blob{"sha256:" + sumB, 5} }, "debian.packages[0].path": func(im *Image) { im.Debian.Packages[0].Path = "x" },
+		"init.size": func(im *Image) { im.Init.Size = 4 }, "inputs.base.suite": func(im *Image) { im.Inputs["base.suite"] = "sid" },
+	} {
+		a, b := sample().Images["train"], sample().Images["train"]
+		if same, err := Rest(a, b); err != nil || len(same) > 0 {
+			t.Fatalf("%v, %v", same, err)
+		}
+		change(b)
+		if c, err := Rest(a, b); err != nil || len(c) != 1 || c[0].What != place {
+			t.Errorf("%s: %v, %v", place, c, err)
+		}
+	}
+	a, b := sample().Images["train"], sample().Images["train"]
+	b.Wheels[0].Size = 1 << 40
+	if c, err := Rest(a, b); err != nil || len(c) != 1 || c[0].String() != "~ wheels[0].size: 9 → 1099511627776" {
+		t.Errorf("%v, %v", c, err)
+	}
+}
+
 func TestDiffOfOneWheel(t *testing.T) {
 	a, b := sample().Images["train"], sample().Images["train"]
 	b.Wheels[0].Version, b.Wheels[0].SHA256 = "2.1", sumB
