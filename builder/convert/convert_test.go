@@ -176,6 +176,29 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// One wheel in two environments is two members: only one of them was asked for.
+func TestOneWheelInTwoEnvironments(t *testing.T) {
+	b := newBench(t)
+	w := *b.add("demo", "1.0", demo()...)
+	w.Requested = true
+	other := w
+	other.Environment, other.Requested = "analysis", false
+	for _, order := range [][]lock.Wheel{{w, other}, {other, w}} {
+		b.li.Wheels = order
+		for _, made := range b.must(Group(b.li)) {
+			site := "opt/venv/lib/python3.13/site-packages/"
+			if made.Layer.Environment != "" {
+				site = "opt/envs/analysis/lib/python3.13/site-packages/"
+			}
+			_, entries := b.unpack(made.Layer, layer.Gzip)
+			_, wheel := entries[site+"demo-1.0.dist-info/RECORD"]
+			if _, asked := entries[site+"demo-1.0.dist-info/REQUESTED"]; !wheel || asked != (made.Layer.Environment == "") {
+				t.Errorf("environment %q: installed %v, requested %v", made.Layer.Environment, wheel, asked)
+			}
+		}
+	}
+}
+
 func bucketOf(name string) string {
 	sum := sha256.Sum256([]byte(name))
 	return fmt.Sprint(sum[0] % buckets)
@@ -216,6 +239,8 @@ func TestFilesOfSeveralWheels(t *testing.T) {
 		{"other bytes", file{name: shared, content: "x"}, file{name: shared, content: "y"}, `"nvidia/__init__.py" differs between alpha and beta`, false},
 		{"one namespace", file{name: shared, content: ""}, file{name: shared, content: "# Copyright\n__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"}, "", true},
 		{"namespace and code", file{name: shared, content: ""}, file{name: shared, content: "# Copyright\nimport os\n"}, `"nvidia/__init__.py" differs between alpha and beta`, false},
+		{"a namespace three folders down", file{name: "a/b/c/__init__.py", content: ""}, file{name: "a/b/c/__init__.py", content: "# Copyright\n"}, `"a/b/c/__init__.py" differs between alpha and beta`, false},
+		{"a namespace too large to be read", file{name: shared, content: ""}, file{name: shared, content: strings.Repeat("#\n", maxNamespace/2+1)}, `"nvidia/__init__.py" differs between alpha and beta`, false},
 		{"an empty module", file{name: "nvidia/version.py", content: ""}, file{name: "nvidia/version.py", content: "# 1"}, `"nvidia/version.py" differs between alpha and beta`, false},
 		{"other execute bit", file{name: shared, content: "x"}, file{name: shared, content: "x", exec: true}, `"nvidia/__init__.py" is executable in one of alpha and beta only`, false},
 		{"other case", file{name: "pkg/A.py", content: "x"}, file{name: "pkg/a.py", content: "x"}, "differ only in case", false},
