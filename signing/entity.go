@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	intoto "github.com/in-toto/attestation/go/v1"
@@ -85,9 +86,10 @@ func (e *entity) predicate() string {
 }
 
 // envelope is a DSSE envelope that hands out its statement's head. The library's own would
-// unfold the whole predicate before the signer is known.
+// unfold the whole predicate before the signer is known, and keeps the payload in base64 too.
 type envelope struct {
-	*dsse.Envelope
+	kind      string
+	payload   []byte
 	signature []byte
 	head      *head
 }
@@ -95,7 +97,19 @@ type envelope struct {
 func (e *envelope) Signature() []byte                                       { return e.signature }
 func (e *envelope) EnvelopeContent() verify.EnvelopeContent                 { return e }
 func (e *envelope) MessageSignatureContent() verify.MessageSignatureContent { return nil }
-func (e *envelope) RawEnvelope() *dsse.Envelope                             { return e.Envelope }
+
+func (e *envelope) RawEnvelope() *dsse.Envelope {
+	return &dsse.Envelope{
+		PayloadType: e.kind,
+		Payload:     base64.StdEncoding.EncodeToString(e.payload),
+		Signatures:  []dsse.Signature{{Sig: base64.StdEncoding.EncodeToString(e.signature)}},
+	}
+}
+
+// signed is what the signature is over, read piece by piece. Source: DSSE protocol, "PAE".
+func (e *envelope) signed() io.Reader {
+	return io.MultiReader(strings.NewReader(fmt.Sprintf("DSSEv1 %d %s %d ", len(e.kind), e.kind, len(e.payload))), bytes.NewReader(e.payload))
+}
 
 func (e *envelope) Statement() (*intoto.Statement, error) {
 	return &intoto.Statement{
@@ -118,22 +132,47 @@ func newEnvelope(kind string, payload []byte, signatures [][]byte) (*envelope, e
 	if err != nil {
 		return nil, fmt.Errorf("the statement: %w", err)
 	}
-	return &envelope{head: h, signature: signatures[0], Envelope: &dsse.Envelope{
-		PayloadType: kind,
-		Payload:     base64.StdEncoding.EncodeToString(payload),
-		Signatures:  []dsse.Signature{{Sig: base64.StdEncoding.EncodeToString(signatures[0])}},
-	}}, nil
+	return &envelope{kind, payload, signatures[0], h}, nil
 }
 
 // written wants payload and signature in a document as this package would write them: readers
 // differ about line breaks, missing padding and the other alphabet. hostile-input ATT-03.
 func (e *envelope) written(raw []byte) error {
-	for name, text := range map[string]string{"payload": e.Payload, "signature": e.Signatures[0].Sig} {
-		if text == "" || !bytes.Contains(raw, []byte(`"`+text+`"`)) {
+	for name, part := range map[string][]byte{"payload": e.payload, "signature": e.signature} {
+		if len(part) == 0 || !holds(raw, part) {
 			return fmt.Errorf("its %s is not written in plain base64", name)
 		}
 	}
 	return nil
+}
+
+// holds says whether a document has a text that is these bytes in base64. It makes no copy of them.
+func holds(raw, part []byte) bool {
+	const step = 3 << 10 // whole groups of base64
+	enc := base64.StdEncoding
+	var buf [4 << 10]byte
+	fits := func(text, rest []byte) bool { // text begins with rest in base64, and a quote
+		for len(rest) > 0 {
+			piece := rest[:min(step, len(rest))]
+			n := enc.EncodedLen(len(piece))
+			enc.Encode(buf[:n], piece)
+			if !bytes.HasPrefix(text, buf[:n]) {
+				return false
+			}
+			text, rest = text[n:], rest[len(piece):]
+		}
+		return bytes.HasPrefix(text, []byte(`"`))
+	}
+	begin := append([]byte(`"`), enc.EncodeToString(part[:min(step, len(part))])...)
+	for {
+		at := bytes.Index(raw, begin)
+		if at < 0 {
+			return false
+		}
+		if raw = raw[at+1:]; fits(raw, part) {
+			return true
+		}
+	}
 }
 
 // open reads a candidate of any format.

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -536,9 +537,22 @@ func TestAnIndexAndItsChildren(t *testing.T) {
 		refused(t, sign(t, bad), a.policy, signing.CheckIndex, "not in the index")
 		good := mutate.AppendManifests(index, mutate.IndexAddendum{Add: signtest.Image(t), Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}, Annotations: map[string]string{
 			"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": children[0].DigestStr()}}})
-		if _, err := check(t, sign(t, good), a.policy); err != nil {
-			t.Error(err)
+		signed := sign(t, good)
+		v, err := check(t, signed, a.policy)
+		if err != nil {
+			t.Fatal(err)
 		}
+		says := func(checks []signing.Check) bool { // present but unsigned is told from absent
+			return slices.ContainsFunc(checks, func(c signing.Check) bool {
+				return c.ID == signing.CheckCandidates && c.Status == signing.Skipped && c.Digest == children[0].DigestStr() && strings.Contains(c.Why, "BuildKit's attestation sha256:") && strings.Contains(c.Why, "not signed")
+			})
+		}
+		if !says(v.Checks()) {
+			t.Errorf("nothing says that there is an unsigned attestation: %v", v.Checks())
+		}
+		p := a.policy
+		p.Statements = []signing.Requirement{{Types: signing.Types("signature")}, {Types: signing.Types("provenance")}}
+		refused(t, signed, p, signing.CheckPresent, "expected https://slsa.dev/provenance/v1")
 	})
 	t.Run("a child of another size or type", func(t *testing.T) {
 		for _, change := range []func(*v1.Descriptor){

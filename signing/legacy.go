@@ -98,6 +98,7 @@ func openAttestation(raw []byte, notes map[string]string) (*entity, error) {
 	if _, err := strictjson.Object(raw, "payloadType", "payload", "signatures"); err != nil {
 		return nil, err
 	}
+	makeRoom(int64(len(raw))) // for what that was a copy of
 	var d struct {
 		PayloadType string `json:"payloadType"`
 		Payload     []byte `json:"payload"`

@@ -1,12 +1,10 @@
 package signing
 
 import (
-	"encoding/base64"
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 
 	"github.com/forge-build/forge/signing/statement"
@@ -40,8 +38,7 @@ func TestABundleOfThePublicSigstoreIsJudged(t *testing.T) {
 		}
 		e := &entity{payload: append(d.GetPayload(), more...), head: &head{Statement: statementV1, Type: statement.TypeProvenance, Digest: about.Digest.String()}}
 		sig := d.GetSignatures()[0].GetSig()
-		e.content = &envelope{head: e.head, signature: sig, Envelope: &dsse.Envelope{PayloadType: d.GetPayloadType(),
-			Payload: base64.StdEncoding.EncodeToString(e.payload), Signatures: []dsse.Signature{{Sig: base64.StdEncoding.EncodeToString(sig)}}}}
+		e.content = &envelope{d.GetPayloadType(), e.payload, sig, e.head}
 		if err := e.bundled(&b); err != nil {
 			t.Fatal(err)
 		}

@@ -328,6 +328,11 @@ func (v *Verified) index(ctx context.Context, src evidence.Source, doc *evidence
 	if err != nil {
 		return refuse("an index of images", err.Error())
 	}
+	for _, d := range doc.Index.Manifests { // present but unsigned is not absent
+		if !slices.ContainsFunc(children, func(c v1.Descriptor) bool { return c.Digest == d.Digest }) {
+			v.checks = append(v.checks, Check{ID: CheckCandidates, Digest: d.Annotations[buildKitSubject], Status: Skipped, Why: "BuildKit's attestation " + d.Digest.String() + " is not signed, so it counts for nothing"})
+		}
+	}
 	for _, d := range children {
 		child := Image{v.image.Repository, d.Digest}
 		cd, err := src.Document(ctx, d.Digest)
@@ -359,6 +364,10 @@ func (v *Verified) index(ctx context.Context, src evidence.Source, doc *evidence
 	return nil
 }
 
+// buildKitSubject is the annotation of BuildKit's attestation manifests with the image's digest.
+// Source: moby/buildkit, docs/attestations/attestation-storage.md.
+const buildKitSubject = "vnd.docker.reference.digest"
+
 // Images are the images of an index: all but BuildKit's attestation manifests. Such a one is
 // about an image of the same index, and says that it is for no platform; any other may be what
 // a runtime chooses, whatever is noted beside it. signing A7.
@@ -370,7 +379,7 @@ func Images(index *v1.IndexManifest) ([]v1.Descriptor, error) {
 	}
 	for _, d := range index.Manifests {
 		if d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" {
-			if of := d.Annotations["vnd.docker.reference.digest"]; !here[of] {
+			if of := d.Annotations[buildKitSubject]; !here[of] {
 				return nil, fmt.Errorf("%s is about %s, which is not in the index", d.Digest, strictjson.Quote(of))
 			}
 			if p := d.Platform; p != nil && p.OS == "unknown" && p.Architecture == "unknown" {

@@ -292,7 +292,7 @@ func cmpJunk(err, other error) error {
 	return other
 }
 
-// readAll reads at most limit bytes and makes no room by what was promised beyond 1 MiB.
+// readAll reads at most limit bytes. Room for all that was promised is made once 1 MiB of it has come.
 func readAll(in io.Reader, limit, promised int64) ([]byte, error) {
 	raw := make([]byte, 0, min(max(promised, 512), 1<<20)+1)
 	for {
@@ -300,7 +300,11 @@ func readAll(in io.Reader, limit, promised int64) ([]byte, error) {
 			return nil, junk("OCI-02: more than %d bytes came", limit)
 		}
 		if len(raw) == cap(raw) {
-			raw = append(raw, 0)[:len(raw)]
+			if all := min(promised, limit) + 1; all > int64(cap(raw)) {
+				raw = append(make([]byte, 0, all), raw...)
+			} else {
+				raw = append(raw, 0)[:len(raw)]
+			}
 		}
 		n, err := in.Read(raw[len(raw):min(int64(cap(raw)), limit+1)])
 		raw = raw[:len(raw)+n]

@@ -133,7 +133,7 @@ func (n *names) add(quoted []byte) bool {
 
 // plain is a quoted text without its escapes.
 func plain(quoted []byte) string {
-	if bytes.IndexByte(quoted, '\\') < 0 {
+	if bytes.IndexByte(quoted, '\\') < 0 && utf8.Valid(quoted) {
 		return string(quoted[1 : len(quoted)-1])
 	}
 	var s string
@@ -158,8 +158,11 @@ func located(raw []byte, err error) error {
 
 // Object takes a checked object apart. Every key must be one of allowed, spelt exactly so.
 func Object(raw []byte, allowed ...string) (map[string]json.RawMessage, error) {
-	var m map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &m); err != nil || m == nil {
+	if !json.Valid(raw) {
+		return nil, errors.New("it is no JSON object")
+	}
+	m, ok := parts(raw)
+	if !ok {
 		return nil, errors.New("it is no JSON object")
 	}
 	for k := range m {
@@ -168,6 +171,51 @@ func Object(raw []byte, allowed ...string) (map[string]json.RawMessage, error) {
 		}
 	}
 	return m, nil
+}
+
+// parts are the values of an object that is known to be JSON, by their keys; false: it is something
+// else. They lie in raw: encoding/json would copy a predicate of many megabytes.
+func parts(raw []byte) (map[string]json.RawMessage, bool) {
+	const blank = " \t\r\n"
+	rest := bytes.TrimLeft(raw, blank)
+	if len(rest) == 0 || rest[0] != '{' {
+		return nil, false
+	}
+	m := map[string]json.RawMessage{}
+	for rest = bytes.TrimLeft(rest[1:], blank); rest[0] == '"'; rest = bytes.TrimLeft(rest[1:], blank) {
+		end := after(rest, 0)
+		key := plain(rest[:end])
+		rest = bytes.TrimLeft(rest[end:], blank) // the colon
+		rest = bytes.TrimLeft(rest[1:], blank)   // the value
+		end = value(rest)
+		m[key] = json.RawMessage(bytes.TrimRight(rest[:end:end], blank))
+		if rest = rest[end:]; rest[0] == '}' {
+			break
+		}
+	}
+	return m, true
+}
+
+// value is where the value at the beginning of raw ends: at a comma or bracket that is not its own.
+func value(raw []byte) int {
+	depth := 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '"':
+			i = after(raw, i) - 1
+		case '[', '{':
+			depth++
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		case ']', '}':
+			if depth--; depth < 0 {
+				return i
+			}
+		}
+	}
+	return len(raw)
 }
 
 // Quote shows text from outside: escaped, at most 120 bytes of it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -57,6 +58,24 @@ func TestObjectKnowsExactKeysOnly(t *testing.T) {
 			t.Errorf("%s was taken for an object", bad)
 		}
 	}
+}
+
+// What an object holds is what encoding/json finds in it.
+func FuzzObject(f *testing.F) {
+	for _, s := range []string{`{}`, ` { "a" : 1 , "b":[1,{"c":"}\\""}],"a":{} } `, `{"\u0061":"x","a\\":null}`, `[1]`, `null`, `"{"`, ` `, `{"a":1}x`, "{\"\xff\":\t-1e5}", `{"":""}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var want map[string]json.RawMessage
+		err := json.Unmarshal(raw, &want)
+		got, ok := map[string]json.RawMessage(nil), false
+		if json.Valid(raw) {
+			got, ok = parts(raw)
+		}
+		if ok != (err == nil && want != nil) || ok && !maps.EqualFunc(got, want, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
+			t.Errorf("%q: %q, %v; encoding/json finds %q, %v", raw, got, ok, want, err)
+		}
+	})
 }
 
 func FuzzCheck(f *testing.F) {
