@@ -12,12 +12,14 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -222,17 +224,21 @@ func write(t testing.TB, path string, raw []byte) {
 
 func at(port string) string { return "http://127.0.0.1:" + port }
 
-// ports are free ones: each was open a moment ago.
+// ports are free ones: each was open a moment ago. They are below those that a system gives away
+// by itself: another test's server or connection, which asks for any, takes none of them meanwhile.
 func ports(t testing.TB, n int) []string {
 	t.Helper()
 	var all []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	for tries := 0; len(all) < n; tries++ {
+		port := strconv.Itoa(10_000 + mathrand.IntN(20_000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil && tries > 100 {
 			t.Fatal(err)
 		}
+		if err != nil {
+			continue // somebody has it
+		}
 		defer l.Close()
-		_, port, _ := net.SplitHostPort(l.Addr().String())
 		all = append(all, port)
 	}
 	return all
