@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -672,6 +673,31 @@ func TestTheKeptRootIsAFilesOrNobodys(t *testing.T) {
 		t.Fatal(err)
 	}
 	expects(t, 2, "trust root", "trust", "show")
+}
+
+// A38: a root that comes from a TUF repository is renewed from there, and never by an older one.
+func TestTheKeptRootIsRenewedFromItsRepository(t *testing.T) {
+	w := newWorld(t)
+	root, err := os.ReadFile("../../signing/admission/testdata/root.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := signtest.NewTUF(t)
+	put := func(log string) []byte {
+		return r.Put("trusted_root.json", bytes.ReplaceAll(root, []byte("https://rekor.acme.example"), []byte("https://"+log+".acme.example")))
+	}
+	anchor := w.write("tuf-root.json", string(put("first")))
+	expects(t, 0, "first.acme.example", "trust", "init", "--mirror", r.URL, "--root", anchor)
+	expects(t, 0, r.URL, "trust", "show")
+	expects(t, 0, "as it was", "trust", "update")
+	old := maps.Clone(r.Files)
+	put("second")
+	expects(t, 0, "the trust root changed", "trust", "update")
+	r.Mu.Lock()
+	r.Files = old
+	r.Mu.Unlock()
+	expects(t, 1, "trusted root", "trust", "update")
+	expects(t, 0, "second.acme.example", "trust", "show")
 }
 
 // An image is from this recipe and lock, or it is not.
