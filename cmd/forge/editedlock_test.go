@@ -32,6 +32,8 @@ func TestALockThatWasEdited(t *testing.T) {
 		{`"name": "alpha"`, `"name": "alhpa"`, exitRecipe, ""},
 		{`"version": "1.0"`, `"version": "1.1"`, exitFailure, "alpha 1.0, the lock states alpha 1.1"},
 		{`"diffID": "sha256:`, `"diffID": "sha256:0000`, exitRecipe, "is no digest and size"},
+		{`"format": 1`, `"format": 99`, exitRecipe, "this forge writes 1\nhint: the forge that wrote it reads it; without it (rm recipe.lock.json) forge lock chooses everything anew\n"},
+		{`"layers": 1,`, `"layers": 99,`, exitRecipe, "hint: forge lock recipe.hcl keeps every choice and makes only the layers anew\n"},
 		{`"unpacked": `, `"unpacked": 1`, exitRecipe, ""},
 	} {
 		edited := strings.Replace(good, row.old, row.new, 1)
@@ -47,6 +49,10 @@ func TestALockThatWasEdited(t *testing.T) {
 			t.Errorf("%s: an image is there", row.new)
 		}
 	}
+	n.write("recipe.lock.json", strings.Replace(good, `"format": 1`, `"format": 99`, 1))
+	n.refused(n.run("lock", "-q", "recipe.hcl"), exitRecipe, "(rm recipe.lock.json)")
+	n.write("recipe.lock.json", strings.Replace(good, `"layers": 1,`, `"layers": 99,`, 1))
+	n.must("lock", "-q", "recipe.hcl")
 	n.write("recipe.lock.json", strings.Replace(good, fmt.Sprintf(`"size": %d`, size), fmt.Sprintf(`"size": %d`, size+1), 1))
 	n.refused(n.run("fetch", "-q", "recipe.hcl"), exitRecipe, "for the same sha256")
 	n.refused(n.run("lock", "-q", "--check", "recipe.hcl"), exitRecipe, fmt.Sprintf(": %d → %d", size+1, size))

@@ -159,6 +159,8 @@ func previous(path string) (*lock.Lock, error) {
 			im.Layers = nil // what they state is of other bytes
 		}
 		return l, nil
+	case errors.As(err, &format):
+		return nil, unreadable(err, path)
 	}
 	return l, err
 }

@@ -29,6 +29,8 @@ func readLock(path string, s selection) (*lock.Lock, error) {
 			err.hint = s.relock(path) + " writes it; forge build --lock does both"
 		}
 		return nil, err
+	case errors.As(err, &format) && format.What == "format":
+		return nil, unreadable(err, at)
 	case errors.As(err, &format):
 		command := "forge lock RECIPE"
 		if at != path {
@@ -37,6 +39,11 @@ func readLock(path string, s selection) (*lock.Lock, error) {
 		return nil, staleError{err, command + " keeps every choice and makes only the layers anew"}
 	}
 	return l, err
+}
+
+// unreadable is a lock of another format, of which no choice can be kept.
+func unreadable(err error, at string) error {
+	return staleError{err, "the forge that wrote it reads it; without it (" + typed("rm", at) + ") forge lock chooses everything anew"}
 }
 
 func imageNames(l *lock.Lock) []string { return slices.Sorted(maps.Keys(l.Images)) }
