@@ -647,6 +647,12 @@ func TestAccepted(t *testing.T) {
 	b := a.bytes()
 	_, err := OpenUnsafe(bytes.NewReader(b), int64(len(b)), demoFile)
 	wantID(t, err, "ZIP-09")
+	a = parts{}.archive()
+	last := len(a.central) - 1 // RECORD itself: it may say what is wrong, and not be broken
+	a.central[last].crc, a.local[last].crc = 1, 1
+	b = a.bytes()
+	_, err = OpenUnsafe(bytes.NewReader(b), int64(len(b)), demoFile)
+	wantID(t, err, "ZIP-09")
 }
 
 // wrongly makes a RECORD wrong, whatever it holds.
