@@ -143,7 +143,7 @@ func TestDebOfAnotherSize(t *testing.T) {
 	other.Size++
 	_, err := w.f.Deb(context.Background(), other, nil, nil)
 	var h *HashError
-	if !errors.As(err, &h) || !h.Held || h.GotSize != libc.Size || h.WantSize != other.Size || h.Hint() == "" || len(w.requests()) != asked {
+	if !errors.As(err, &h) || !h.Held || h.GotSize != libc.Size || h.WantSize != other.Size || h.Hint() != "forge lock --upgrade-base chooses the Debian packages anew" || len(w.requests()) != asked {
 		t.Errorf("error is %v after %d requests", err, len(w.requests())-asked)
 	}
 }

@@ -53,9 +53,13 @@ func (e *HashError) Error() string {
 	return s
 }
 
-// Hint says what to do about a lock that somebody edited.
+// Hint says what to do about a lock that somebody edited. What it says of packages that are not
+// chosen anew is kept.
 func (e *HashError) Hint() string {
-	if e.Held {
+	switch {
+	case e.Held && strings.HasSuffix(e.File, ".deb"):
+		return "forge lock --upgrade-base chooses the Debian packages anew"
+	case e.Held:
 		return "forge lock writes it anew"
 	}
 	return ""
