@@ -8,20 +8,23 @@ import (
 	"strings"
 )
 
-// Bounds of a document that is decoded. Ten million empty components are 30 MB of JSON, and
-// took 11 GB as packages; 100,000 real ones take 300 MB. The image with the most packages that
-// was seen had 4,000.
+// Bounds of a document that is decoded, which takes less than 512 MB then. Ten million empty
+// components are 30 MB of JSON, and took 11 GB as packages. A file takes about 1 KB for each of its
+// objects, a package in SPDX or Syft's form three times that. The image with the most packages
+// that was seen had 4,000.
 const (
-	maxListed  = 120_000   // packages
-	maxObjects = 1_500_000 // of any kind
-	maxDepth   = 100
+	MaxDocument = 64 << 20 // bytes of a document that is read
+	maxListed   = 120_000  // packages, or components of any kind
+	maxObjects  = 370_000  // of any kind
+	heavy       = 3        // objects as which one of these lists counts
+	maxDepth    = 100
 )
 
 // CheckDocument refuses what is no JSON object, and a document with more packages, objects or
 // depth than are decoded. It looks at brackets and names alone, so that it takes a moment.
 func CheckDocument(r io.Reader) error {
 	b := bufio.NewReaderSize(r, 1<<16)
-	var lists []bool // by depth: an array of packages
+	var lists []int // by depth: an array of packages, and as how many objects each counts; else 0
 	name, named := "", false
 	objects, listed := 0, 0
 	for first := true; ; {
@@ -50,13 +53,22 @@ func CheckDocument(r io.Reader) error {
 			named = true
 			continue
 		case '{', '[':
-			if n := len(lists); c == '{' && n > 0 && lists[n-1] {
+			if n := len(lists); c == '{' && n > 0 && lists[n-1] > 0 {
 				listed++
+				objects += lists[n-1] - 1
 			}
 			if c == '{' {
 				objects++
 			}
-			lists = append(lists, c == '[' && named && (name == "components" || name == "packages" || name == "artifacts"))
+			weight := 0
+			switch {
+			case c == '{' || !named:
+			case name == "components":
+				weight = 1
+			case name == "packages", name == "artifacts":
+				weight = heavy
+			}
+			lists = append(lists, weight)
 		case '}', ']':
 			if len(lists) == 0 {
 				return fmt.Errorf("there is %q where nothing is open", c)
@@ -70,7 +82,7 @@ func CheckDocument(r io.Reader) error {
 		case listed > maxListed:
 			return fmt.Errorf("it lists more than %d packages", maxListed)
 		case objects > maxObjects:
-			return fmt.Errorf("it has more than %d objects", maxObjects)
+			return fmt.Errorf("it has more than %d objects (a package counts for up to %d)", maxObjects, heavy)
 		}
 	}
 }

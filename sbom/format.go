@@ -27,17 +27,14 @@ var Formats = []Format{SPDX, CycloneDX, Syft}
 // those of files that no package owns, and of models.
 func (f Format) FileSums() bool { return f == Syft || f == CycloneDX }
 
-// maxDocument bounds a document that is read, in bytes.
-const maxDocument = 256 << 20
-
 // Load reads what Write wrote, or another tool's SPDX, CycloneDX or Syft document.
 func Load(r io.Reader) (*Inventory, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	raw, err := io.ReadAll(io.LimitReader(r, MaxDocument+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the inventory: %w", err)
 	}
-	if len(raw) > maxDocument {
-		return nil, fmt.Errorf("reading the inventory: more than %d bytes", maxDocument)
+	if len(raw) > MaxDocument {
+		return nil, fmt.Errorf("reading the inventory: more than %d bytes", MaxDocument)
 	}
 	if err := CheckDocument(bytes.NewReader(raw)); err != nil {
 		return nil, fmt.Errorf("reading the inventory: %w", err)

@@ -11,9 +11,6 @@ import (
 	"github.com/forge-build/forge/sbom"
 )
 
-// maxSBOM is the largest SBOM that is read, in bytes.
-const maxSBOM = 256 << 20
-
 // Packages are what is looked up: an image's packages and its distribution.
 type Packages struct {
 	list    []pkg.Package
@@ -48,8 +45,8 @@ func read(r io.ReadSeeker) (*Packages, listing, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading an SBOM: %w", err)
 	}
-	if size > maxSBOM {
-		return nil, nil, fmt.Errorf("reading an SBOM: it has %d bytes; at most %d are read", size, maxSBOM)
+	if size > sbom.MaxDocument {
+		return nil, nil, fmt.Errorf("reading an SBOM: it has %d bytes; at most %d are read", size, sbom.MaxDocument)
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return nil, nil, fmt.Errorf("reading an SBOM: %w", err)
