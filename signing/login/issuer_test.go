@@ -2,7 +2,6 @@ package login
 
 import (
 	"bytes"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/forge-build/forge/signing/signtest"
 )
 
 // issuer starts an OpenID issuer as others run it, and says its address.
@@ -28,15 +29,7 @@ func issuer(t *testing.T) string {
 		}
 		t.Skip("no bin/tools/issuer: .ci/tools signing/login/testdata/issuer bin/tools builds it")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	at := "localhost:" + port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	at := "localhost:" + signtest.Ports(t, 1)[0]
 	var said bytes.Buffer
 	c := exec.Command(program, at)
 	c.Stdout, c.Stderr = &said, &said

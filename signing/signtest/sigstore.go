@@ -118,7 +118,7 @@ func Start(t testing.TB, o Options) *Sigstore {
 	}
 	write(t, filepath.Join(s.dir, "rekor.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 
-	p := ports(t, 7)
+	p := Ports(t, 7)
 	s.Fulcio, s.Timestamp, s.Rekor = at(p[0]), at(p[3])+"/api/v1/timestamp", at(p[4])
 	s.run(t, Fulcio, fulcio, "serve", "--ca=ephemeralca", "--config-path="+filepath.Join(s.dir, "fulcio.json"), "--ct-log-url="+ctlog,
 		"--host=127.0.0.1", "--port="+p[0], "--grpc-host=127.0.0.1", "--grpc-port="+p[1], "--metrics-port="+p[2],
@@ -224,9 +224,10 @@ func write(t testing.TB, path string, raw []byte) {
 
 func at(port string) string { return "http://127.0.0.1:" + port }
 
-// ports are free ones: each was open a moment ago. They are below those that a system gives away
-// by itself: another test's server or connection, which asks for any, takes none of them meanwhile.
-func ports(t testing.TB, n int) []string {
+// Ports are n free TCP ports of 127.0.0.1, in decimal: each was open a moment ago. They are below
+// those that a system gives away by itself: another test's server or connection, which asks for
+// any, takes none of them meanwhile.
+func Ports(t testing.TB, n int) []string {
 	t.Helper()
 	var all []string
 	for tries := 0; len(all) < n; tries++ {
