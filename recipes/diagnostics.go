@@ -187,17 +187,16 @@ func visible(s string, limit int) string {
 	return string(hidden([]byte(s)))
 }
 
-// hidden shows control characters, and those that turn text around, as U+FFFD.
-func hidden(b []byte) []byte {
-	return bytes.Map(func(r rune) rune {
-		switch {
-		case r == '\n', r == '\t':
-			return r
-		case r < 0x20, r == 0x7f, r >= 0x80 && r < 0xa0, unicode.Is(unicode.Bidi_Control, r):
-			return '\ufffd'
-		}
-		return r
-	}, b)
+// hidden shows a text as [Shown] shows its characters.
+func hidden(b []byte) []byte { return bytes.Map(Shown, b) }
+
+// Shown is what a terminal gets for a character: U+FFFD for a control character other than line
+// feed and tab, and for one that turns text around; else itself.
+func Shown(r rune) rune {
+	if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 // mistake makes one diagnostic.

@@ -16,15 +16,18 @@ const (
 	MaxDocument = 64 << 20 // bytes of a document that is read
 	maxListed   = 120_000  // packages, or components of any kind
 	maxObjects  = 370_000  // of any kind
-	heavy       = 3        // objects as which one of these lists counts
+	heavy       = 3        // as how many objects a package counts where it takes most
 	maxDepth    = 100
 )
+
+// counts are the arrays of packages, and as how many objects each package in them counts.
+var counts = map[string]int{"components": 1, "packages": heavy, "artifacts": heavy}
 
 // CheckDocument refuses what is no JSON object, and a document with more packages, objects or
 // depth than are decoded. It looks at brackets and names alone, so that it takes a moment.
 func CheckDocument(r io.Reader) error {
 	b := bufio.NewReaderSize(r, 1<<16)
-	var lists []int // by depth: an array of packages, and as how many objects each counts; else 0
+	var lists []int // by depth: of an array of packages, what each counts; else 0
 	name, named := "", false
 	objects, listed := 0, 0
 	for first := true; ; {
@@ -53,22 +56,18 @@ func CheckDocument(r io.Reader) error {
 			named = true
 			continue
 		case '{', '[':
+			if c == '{' {
+				objects++
+			}
 			if n := len(lists); c == '{' && n > 0 && lists[n-1] > 0 {
 				listed++
 				objects += lists[n-1] - 1
 			}
-			if c == '{' {
-				objects++
+			each := 0
+			if c == '[' && named {
+				each = counts[name]
 			}
-			weight := 0
-			switch {
-			case c == '{' || !named:
-			case name == "components":
-				weight = 1
-			case name == "packages", name == "artifacts":
-				weight = heavy
-			}
-			lists = append(lists, weight)
+			lists = append(lists, each)
 		case '}', ']':
 			if len(lists) == 0 {
 				return fmt.Errorf("there is %q where nothing is open", c)

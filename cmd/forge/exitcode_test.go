@@ -14,11 +14,16 @@ import (
 	"github.com/forge-build/forge/signing/signtest"
 )
 
-// SIG-03: nothing but a proof that somebody got ends with 0.
-func TestOnlyAProofEndsWithNought(t *testing.T) {
+// nobodysHome is where no settings are: no file of forge's, and no login.
+func nobodysHome(t *testing.T) {
 	for _, dir := range []string{"HOME", "XDG_CONFIG_HOME", "DOCKER_CONFIG"} {
 		t.Setenv(dir, t.TempDir())
 	}
+}
+
+// SIG-03: nothing but a proof that somebody got ends with 0.
+func TestOnlyAProofEndsWithNought(t *testing.T) {
+	nobodysHome(t)
 	asked := make(chan struct{}, 100)
 	h := signtest.Handler(signtest.Conforming)
 	host := signtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -20,12 +20,11 @@ import (
 // A28: whoever verifies an image beside which a stranger has laid the largest that is read, made of as
 // many values as fit, needs less than 256 MiB, and the good signature counts.
 func TestJunkTakesLittleMemory(t *testing.T) {
-	for _, dir := range []string{"HOME", "XDG_CONFIG_HOME", "DOCKER_CONFIG"} {
-		t.Setenv(dir, t.TempDir())
-	}
+	nobodysHome(t)
 	repo := signtest.Repository(t, signtest.Registry(t, signtest.Conforming), "team/train")
 	image, public := signedImage(t, repo)
 	private, _ := signtest.Key(t)
+	_, other := signtest.Key(t) // of somebody who has signed nothing
 	stranger, err := signing.NewSigner(t.Context(), signing.SignWith{Key: private})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +67,7 @@ func TestJunkTakesLittleMemory(t *testing.T) {
 	}{
 		"by flags":       {[]string{"verify", "--key", public, "--require", "spdx", image.String()}, 0},
 		"by a policy":    {[]string{"verify", "--policy", policy, image.String()}, 0},
-		"by another key": {[]string{"verify", "--key", newPublic(t), image.String()}, 4},
+		"by another key": {[]string{"verify", "--key", other, image.String()}, 4},
 	} {
 		var out bytes.Buffer
 		errs, code, most := peak(t, &out, row.args...)
@@ -80,10 +79,4 @@ func TestJunkTakesLittleMemory(t *testing.T) {
 		}
 		t.Logf("%s: %d MiB", what, most>>20)
 	}
-}
-
-// newPublic is the public key of somebody who has signed nothing.
-func newPublic(t *testing.T) string {
-	_, public := signtest.Key(t)
-	return public
 }

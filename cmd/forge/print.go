@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"golang.org/x/term"
 
@@ -327,17 +326,7 @@ func typed(words ...string) string {
 
 // clean keeps line feeds and tabs; other control characters, and those that turn text
 // around, become U+FFFD.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return r
-		case r < 0x20, r >= 0x7f && r < 0xa0, unicode.Is(unicode.Bidi_Control, r):
-			return '\ufffd'
-		}
-		return r
-	}, s)
-}
+func clean(s string) string { return strings.Map(recipes.Shown, s) }
 
 // count writes a number of things.
 func count(n int, one string) string {

@@ -73,7 +73,7 @@ func (d *Draft) note(format string, args ...any) {
 }
 
 func printable(r rune) rune {
-	if r < 0x20 || r >= 0x7f && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r) || r == 0x2028 || r == 0x2029 {
+	if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == 0x2028 || r == 0x2029 {
 		return ' '
 	}
 	return r

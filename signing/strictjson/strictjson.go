@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -36,20 +37,36 @@ func Check(raw []byte) error {
 
 // nesting counts brackets, before any parser does.
 func nesting(raw []byte) error {
-	depth := 0
-	for i := 0; i < len(raw); i++ {
-		switch raw[i] {
-		case '"':
-			i = after(raw, i) - 1
-		case '[', '{':
-			if depth++; depth > MaxDepth {
-				return fmt.Errorf("byte %d: nested deeper than %d", i+1, MaxDepth)
-			}
-		case ']', '}':
-			depth--
+	for i, depth := range marks(raw) {
+		if depth > MaxDepth {
+			return fmt.Errorf("byte %d: nested deeper than %d", i+1, MaxDepth)
 		}
 	}
 	return nil
+}
+
+// marks are the places of commas and brackets outside of texts, and how deep it is behind each.
+func marks(raw []byte) iter.Seq2[int, int] {
+	return func(yield func(place, depth int) bool) {
+		depth := 0
+		for i := 0; i < len(raw); i++ {
+			switch raw[i] {
+			case '"':
+				i = after(raw, i) - 1
+				continue
+			case '[', '{':
+				depth++
+			case ']', '}':
+				depth--
+			case ',':
+			default:
+				continue
+			}
+			if !yield(i, depth) {
+				return
+			}
+		}
+	}
 }
 
 // after is where the text that begins at i has ended.
@@ -198,21 +215,9 @@ func parts(raw []byte) (map[string]json.RawMessage, bool) {
 
 // value is where the value at the beginning of raw ends: at a comma or bracket that is not its own.
 func value(raw []byte) int {
-	depth := 0
-	for i := 0; i < len(raw); i++ {
-		switch raw[i] {
-		case '"':
-			i = after(raw, i) - 1
-		case '[', '{':
-			depth++
-		case ',':
-			if depth == 0 {
-				return i
-			}
-		case ']', '}':
-			if depth--; depth < 0 {
-				return i
-			}
+	for i, depth := range marks(raw) {
+		if depth < 0 || depth == 0 && raw[i] == ',' {
+			return i
 		}
 	}
 	return len(raw)
