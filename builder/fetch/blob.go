@@ -27,17 +27,17 @@ type want struct {
 	plain bool   // http will do
 }
 
-// refused says of bytes that the store did not take who promised others. The store compares,
-// and nobody else: what is kept is what was judged.
-func (w want) refused(err error, note string) error {
+// refused says of bytes that the store did not take where they came from, and who promised
+// others. The store compares, and nobody else: what is kept is what was judged.
+func (w want) refused(err error, from, note string) error {
 	var m *store.MismatchError
 	switch {
 	case !errors.As(err, &m):
 		return fmt.Errorf("keeping %s: %w", w.name, err)
 	case m.Want == m.Got || m.Want == "":
-		return &HashError{File: w.name, By: w.by, GotSize: m.GotSize, WantSize: m.WantSize, Note: note}
+		return &HashError{File: w.name, From: from, By: w.by, GotSize: m.GotSize, WantSize: m.WantSize, Note: note}
 	}
-	return &HashError{File: w.name, By: w.by, Got: m.Got, Want: m.Want, Note: note}
+	return &HashError{File: w.name, From: from, By: w.by, Got: m.Got, Want: m.Want, Note: note}
 }
 
 // download is one file on its way into the store.
@@ -101,7 +101,7 @@ func (d *download) commit() (string, int64, error) {
 	w, size := d.w, d.p.Size()
 	sum, err := d.p.Commit(w.sum, w.size)
 	if err != nil {
-		return "", 0, w.refused(err, d.packed())
+		return "", 0, w.refused(err, show(d.u), d.packed())
 	}
 	d.f.event(Event{Name: w.name, Done: size, Total: size, State: "done"})
 	return sum, size, nil
@@ -202,7 +202,7 @@ func (d *download) expect(total int64) error {
 	case total < 0:
 		return nil
 	case d.w.size >= 0 && total != d.w.size:
-		return &HashError{File: d.w.name, By: d.w.by, GotSize: total, WantSize: d.w.size}
+		return &HashError{File: d.w.name, From: show(d.u), By: d.w.by, GotSize: total, WantSize: d.w.size}
 	case d.w.size < 0 && total > d.w.limit:
 		return refuse("IDX-01", d.w.name, "", "is %d bytes; at most %d are taken", total, d.w.limit)
 	}
@@ -245,21 +245,29 @@ func (d *download) copy(a *answer) error {
 		if err == io.EOF {
 			break
 		}
+		if errors.Is(err, io.ErrUnexpectedEOF) && total >= 0 {
+			return d.cutOff(a, total)
+		}
 		if err != nil {
 			return fmt.Errorf("fetching %s from %s: %w", d.w.name, show(a.url), err)
 		}
 	}
 	switch size := d.p.Size(); {
 	case size > bound && d.w.size >= 0:
-		return &HashError{File: d.w.name, By: d.w.by, GotSize: size, WantSize: d.w.size, Note: "and the server sends more"}
+		return &HashError{File: d.w.name, From: show(d.u), By: d.w.by, GotSize: size, WantSize: d.w.size, Note: "and the server sends more"}
 	case size > bound:
 		return errors.Join(refuse("IDX-01", d.w.name, "", "is larger than %d bytes", bound), d.p.Restart())
 	case size < d.w.size && d.encoding != "":
-		return &HashError{File: d.w.name, By: d.w.by, GotSize: size, WantSize: d.w.size, Note: d.packed()}
+		return &HashError{File: d.w.name, From: show(d.u), By: d.w.by, GotSize: size, WantSize: d.w.size, Note: d.packed()}
 	case size < d.w.size:
-		return fmt.Errorf("fetching %s from %s: the server ends after %d of %d bytes: %w", d.w.name, show(a.url), size, d.w.size, io.ErrUnexpectedEOF)
+		return d.cutOff(a, d.w.size)
 	}
 	return nil
+}
+
+// cutOff is an answer that ended too early. What has arrived stays.
+func (d *download) cutOff(a *answer, total int64) error {
+	return fmt.Errorf("fetching %s from %s: the server ends after %d of %d bytes: %w", d.w.name, show(a.url), d.p.Size(), total, io.ErrUnexpectedEOF)
 }
 
 // packed explains bytes that are not the right ones, when the server itself does.

@@ -32,6 +32,7 @@ func refuse(id, path, entry, format string, args ...any) *Error {
 // HashError says that bytes are not the ones that were promised. They are not kept.
 type HashError struct {
 	File              string
+	From              string // address that served them, without userinfo and query; or empty
 	By                string // who promised: "lock", "index", "recipe"
 	Got, Want         string // sha256, hex; both empty when the sizes differ
 	GotSize, WantSize int64
@@ -40,9 +41,13 @@ type HashError struct {
 }
 
 func (e *HashError) Error() string {
-	s := fmt.Sprintf("%s: IDX-01: sha256 is %s, %s says %s", e.File, e.Got, e.By, e.Want)
+	file := e.File
+	if e.From != "" {
+		file += " from " + e.From
+	}
+	s := fmt.Sprintf("%s: IDX-01: sha256 is %s, %s says %s", file, e.Got, e.By, e.Want)
 	if e.Want == "" {
-		s = fmt.Sprintf("%s: IDX-01: size is %d bytes, %s says %d", e.File, e.GotSize, e.By, e.WantSize)
+		s = fmt.Sprintf("%s: IDX-01: size is %d bytes, %s says %d", file, e.GotSize, e.By, e.WantSize)
 	}
 	if e.Held {
 		s += " for the same sha256"
@@ -53,16 +58,20 @@ func (e *HashError) Error() string {
 	return s
 }
 
-// Hint says what to do about a lock that somebody edited. What it says of packages that are not
-// chosen anew is kept.
+// Hint says what to do about a lock that somebody edited, of which what it says of packages
+// that are not chosen anew is kept; and about a source that serves other bytes than were locked.
 func (e *HashError) Hint() string {
 	switch {
 	case e.Held && strings.HasSuffix(e.File, ".deb"):
 		return "forge lock --upgrade-base chooses the Debian packages anew"
 	case e.Held:
 		return "forge lock writes it anew"
+	case e.By != "lock" || e.From == "":
+		return ""
+	case strings.HasSuffix(e.File, ".deb"):
+		return "this mirror serves another file than was locked; FORGE_DEBIAN_MIRROR names another mirror"
 	}
-	return ""
+	return "this index serves another file than was locked; ask who runs it, or let FORGE_INDEX_URL name another one"
 }
 
 // GoneError says that no source has a file any more. errors.Is(err, fs.ErrNotExist) holds.

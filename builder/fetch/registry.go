@@ -108,7 +108,7 @@ func (f *Fetcher) fromLayout(dir, layout string, w want) (string, error) {
 		return "", refuse("OCI-02", w.name, "", "is larger than %d bytes", w.limit)
 	}
 	if _, err := p.Commit(w.sum); err != nil {
-		return "", w.refused(err, "")
+		return "", w.refused(err, "", "")
 	}
 	return f.st.Path(w.sum), nil
 }
@@ -158,7 +158,7 @@ func (f *Fetcher) document(ctx context.Context, u *url.URL, w want) error {
 		return err
 	}
 	if _, err = p.Commit(w.sum); err != nil {
-		return w.refused(err, "")
+		return w.refused(err, show(u), "")
 	}
 	return nil
 }

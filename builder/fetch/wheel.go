@@ -118,7 +118,7 @@ func (f *Fetcher) local(w want, dir, name string) (string, error) {
 		return "", &HashError{File: name, By: w.by, GotSize: n, WantSize: w.size}
 	}
 	if _, err := p.Commit(w.sum); err != nil {
-		return "", w.refused(err, "")
+		return "", w.refused(err, "", "")
 	}
 	return f.st.Path(w.sum), nil
 }

@@ -267,6 +267,11 @@ func TestServersThatLie(t *testing.T) { // IDX-01
 			rw.(http.Flusher).Flush() // so that no length is sent
 			serve(torch.content[:1000])(rw, r)
 		}, "the server ends after 1000 of 3600000 bytes"},
+		"ends early each time, announced": {func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Content-Length", "3600000")
+			serve(torch.content[:1000])(rw, r)
+		}, "from https://a.test/files/torch-2.9.1-py3-none-any.whl: the server ends after 1000 of 3600000 bytes"},
+		"bytes of another file": {serve(strings.ToUpper(torch.content)), "torch-2.9.1-py3-none-any.whl from https://a.test/files/torch-2.9.1-py3-none-any.whl: IDX-01: sha256 is "},
 		"never ends": {func(rw http.ResponseWriter, r *http.Request) {
 			rw.(http.Flusher).Flush()
 			for r.Context().Err() == nil {
