@@ -143,8 +143,9 @@ func (p *Partial) Close() error {
 		return nil
 	}
 	p.done = true
-	if p.size == 0 {
-		_ = os.Remove(p.f.Name()) // an empty file is no progress
+	if p.size == 0 { // an empty file is no progress, and its word says nothing
+		_ = os.Remove(p.f.Name())
+		_ = p.removeValidator()
 	}
 	return p.f.Close()
 }

@@ -15,7 +15,7 @@ import (
 
 // Place puts a blob at dst, replacing what is there: a copy that shares the disk's blocks
 // (a reflink) where the file system can, else a hard link, else a copy, hashed on the way.
-// The file is read-only. The error is fs.ErrNotExist when the store does not have the blob.
+// The file is read-only. When the store does not have the blob the error is an *AbsentError.
 func (s *Store) Place(sum, dst string) error { return s.place(sum, dst, clone, os.Link, s.copyTo) }
 
 // Link puts a blob at dst like Place, but prefers the hard link: no other way makes a file
@@ -26,7 +26,7 @@ func (s *Store) Link(sum, dst string) error { return s.place(sum, dst, os.Link, 
 func (s *Store) place(sum, dst string, ways ...func(from, to string) error) error {
 	size, ok, err := s.Stat(sum)
 	if err == nil && !ok {
-		err = os.ErrNotExist
+		err = &AbsentError{sum}
 	}
 	if err != nil {
 		return fmt.Errorf("placing blob %q: %w", sum, err)
@@ -43,6 +43,9 @@ func (s *Store) place(sum, dst string, ways ...func(from, to string) error) erro
 			return fmt.Errorf("placing blob %q: %w", sum, err)
 		}
 		return nil
+	}
+	if _, gone := os.Lstat(s.Path(sum)); errors.Is(gone, os.ErrNotExist) {
+		err = &AbsentError{sum} // pruned between
 	}
 	// The last way is the copy, which works on every file system: its error is the reason.
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {

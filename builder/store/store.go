@@ -143,17 +143,34 @@ func (s *Store) judge(sum string, always bool) (int64, bool, error) {
 	return 0, false, nil
 }
 
-// Open opens a blob for reading, after the same check as Stat. The error is
-// fs.ErrNotExist when the store does not have it.
+// AbsentError says that the store does not have a blob, or no longer has it.
+// errors.Is(err, fs.ErrNotExist) holds.
+type AbsentError struct{ Sum string }
+
+func (e *AbsentError) Error() string { return fmt.Sprintf("blob %q is not in the store", e.Sum) }
+
+// Unwrap makes an AbsentError a case of fs.ErrNotExist.
+func (e *AbsentError) Unwrap() error { return fs.ErrNotExist }
+
+// Hint says what to do where the blob had been there a moment before.
+func (e *AbsentError) Hint() string {
+	return "somebody has removed it meanwhile, as forge cache prune does; run the command again"
+}
+
+// Open opens a blob for reading, after the same check as Stat. When the store does not have
+// it the error is an *AbsentError.
 func (s *Store) Open(sum string) (*os.File, int64, error) {
 	size, ok, err := s.Stat(sum)
 	if err != nil {
 		return nil, 0, err
 	}
 	if !ok {
-		return nil, 0, fmt.Errorf("opening blob %q: %w", sum, fs.ErrNotExist)
+		return nil, 0, &AbsentError{sum}
 	}
 	f, err := os.OpenFile(s.Path(sum), os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, &AbsentError{sum}
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("opening blob %q: %w", sum, err)
 	}

@@ -352,6 +352,33 @@ func TestPartialGoesOn(t *testing.T) {
 	clean(t, s)
 }
 
+func TestNothingIsLeftOfADownloadThatBroughtNothing(t *testing.T) {
+	s := open(t)
+	p, err := s.Partial(strings.Repeat("0", 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(p.SetValidator(`"tag"`), p.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(s.Dir(), "partial")); err != nil || len(left) > 0 {
+		t.Error(left, err)
+	}
+}
+
+// What another process has pruned meanwhile is not there any more, and the error says so.
+func TestABlobThatIsGoneIsAbsent(t *testing.T) {
+	s := open(t)
+	var absent *AbsentError
+	_, _, err := s.Open(strings.Repeat("0", 64))
+	if !errors.As(err, &absent) || !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if err := s.Place(strings.Repeat("0", 64), filepath.Join(t.TempDir(), "x")); !errors.As(err, &absent) {
+		t.Error(err)
+	}
+}
+
 func TestPartialOfOtherBytesIsThrownAway(t *testing.T) {
 	for name, size := range map[string]int64{"sum": -1, "size": 4} {
 		t.Run(name, func(t *testing.T) {
