@@ -121,6 +121,9 @@ func downloadUV(ctx context.Context, s *store.Store) (string, error) {
 		return "", err
 	}
 	out, err := exec.CommandContext(ctx, "python3", append(args, "-r", req)...).CombinedOutput()
+	if err != nil && noRoom.Match(out) {
+		return "", fmt.Errorf("finding uv %s: pip: %s", uvVersion, lastLine(out))
+	}
 	if err != nil {
 		return "", &UVError{fmt.Sprintf("pip: %v: %s", err, lastLine(out))}
 	}
@@ -157,7 +160,7 @@ func unpackUV(s *store.Store, wheel string) (string, error) {
 		}
 		defer p.Abort() // nothing after Commit
 		if _, err := io.Copy(p, io.LimitReader(r, maxUV)); err != nil {
-			return "", &UVError{err.Error()}
+			return "", fmt.Errorf("unpacking uv %s: %w", uvVersion, err)
 		}
 		return p.Commit("")
 	}
@@ -189,10 +192,21 @@ func (u *uv) run(ctx context.Context, stdin string, args ...string) (string, err
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		return "", &InputError{"uv finds no versions that fit together: " + tidy(errs.String())}
+		text := tidy(errs.String())
+		if hostError.MatchString(text) {
+			return "", fmt.Errorf("running uv: %s", text)
+		}
+		return "", &InputError{"uv finds no versions that fit together: " + text}
 	}
 	return out.String(), nil
 }
+
+// hostError is how uv repeats the operating system's words, which are about this host and say
+// nothing of versions; noRoom are those of a full disk.
+var (
+	hostError = regexp.MustCompile(`\(os error [0-9]+\)`)
+	noRoom    = regexp.MustCompile(`(?i)no space left on device|disk quota exceeded`)
+)
 
 var (
 	loopback = regexp.MustCompile(`http://127\.0\.0\.1:[0-9]+/\S*`)
