@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -219,7 +220,7 @@ func connect(ctx context.Context, address, platform string) (_ *worker, err erro
 	}
 	c, err := client.New(ctx, address, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to builder %q: %w", address, err)
+		return nil, &ConnectError{address, err}
 	}
 	w := &worker{client: c, name: address, close: func() { _ = c.Close() }} // nothing is pending then
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer within %s", answerTime))
@@ -229,7 +230,32 @@ func connect(ctx context.Context, address, platform string) (_ *worker, err erro
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 			err = errors.Join(cause, err)
 		}
-		return nil, fmt.Errorf("connecting to builder %q: %w", address, err)
+		return nil, &ConnectError{address, err}
 	}
 	return w, nil
+}
+
+// ConnectError is a daemon elsewhere that does not answer, or does not fit.
+type ConnectError struct {
+	Address string
+	Err     error
+}
+
+// program is how the library writes that docker, podman or kubectl has failed.
+var program = regexp.MustCompile(`"[^"]*command \[([^\]]*)\] has exited with (.*?), .*stderr=(.*)"$`)
+
+func (e *ConnectError) Error() string {
+	text := e.Err.Error()
+	if m := program.FindStringSubmatch(text); m != nil {
+		said := strings.Split(strings.Trim(m[3], `\n`), `\n`) // quoted by gRPC
+		text = fmt.Sprintf("%s: %s: %s", m[1], m[2], strings.ReplaceAll(said[len(said)-1], `\"`, `"`))
+	}
+	return fmt.Sprintf("connecting to builder %q: %s", e.Address, text)
+}
+
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// Hint says what to do.
+func (e *ConnectError) Hint() string {
+	return "a buildkitd of " + oldest + " or newer must run there; without --builder forge looks for one itself, and forge doctor says which"
 }

@@ -25,7 +25,8 @@ type daemon struct {
 	root   string // its state; on the file system of forge's store
 	socket string // folder of its socket
 	stop   context.CancelFunc
-	ended  chan struct{}
+	ended  chan struct{} // closed when its process has ended, and exit is known
+	exit   error
 	unlock func()
 }
 
@@ -121,7 +122,7 @@ func (d *daemon) run(binary string, args ...string) error {
 		defer close(d.ended)
 		defer log.Close()
 		started <- startBound(cmd)
-		_ = cmd.Wait() // its log says why it ended
+		d.exit = cmd.Wait()
 	}()
 	if err := <-started; err != nil {
 		return fmt.Errorf("starting buildkitd: %w", err)
@@ -152,14 +153,30 @@ func (d *daemon) ready(ctx context.Context) error {
 	}
 }
 
-// lastLines is what a dead daemon said last.
+// lastLines is what a dead daemon said last. What it says of a start that succeeded explains nothing.
 func (d *daemon) lastLines() string {
 	raw, err := os.ReadFile(d.log())
 	if err != nil {
 		return err.Error()
 	}
+	if i := bytes.LastIndex(raw, []byte("running server on ")); i >= 0 {
+		_, raw, _ = bytes.Cut(raw[i:], []byte{'\n'})
+	}
 	lines := bytes.Split(bytes.TrimSpace(raw), []byte{'\n'})
 	return string(bytes.Join(lines[max(0, len(lines)-8):], []byte{'\n'}))
+}
+
+// end is how its process has ended; nil while it lives. A connection breaks before it is known.
+func (d *daemon) end() error {
+	select {
+	case <-d.ended:
+	case <-time.After(time.Second):
+		return nil
+	}
+	if d.exit == nil {
+		return errors.New("its process has ended by itself")
+	}
+	return fmt.Errorf("its process has ended: %w", d.exit)
 }
 
 // content is where the daemon keeps blobs, when it uses overlayfs.
@@ -167,7 +184,7 @@ func (d *daemon) content() string {
 	return filepath.Join(d.root, "runc-overlayfs", "content", "blobs", "sha256")
 }
 
-// Close stops the daemon and waits for its end.
+// Close stops the daemon and waits for its end. Where it was killed, its steps are ended here.
 func (d *daemon) Close() {
 	if d.client != nil {
 		_ = d.client.Close() // the daemon is going away
@@ -175,6 +192,7 @@ func (d *daemon) Close() {
 	if d.stop != nil {
 		d.stop()
 		<-d.ended
+		_ = endLeftovers(d.root) // the next start says what cannot be ended
 	}
 	if d.socket != "" {
 		_ = os.RemoveAll(d.socket) // a folder in the temporary folder

@@ -24,6 +24,7 @@ type worker struct {
 	name    string          // for messages: "embedded", or its address
 	content string          // folder of its blobs, into which forge's are linked; empty: they stream
 	ended   <-chan struct{} // closed when the embedded daemon's process has ended; nil for others
+	end     func() error    // how it has ended; nil for others
 	last    func() string   // what the daemon said last; nil for others
 	close   func()
 }
@@ -69,7 +70,7 @@ func (b *Builder) embedded(ctx context.Context) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &worker{client: d.client, name: "embedded", content: d.content(), ended: d.ended, last: d.lastLines, close: d.Close}, nil
+	return &worker{client: d.client, name: "embedded", content: d.content(), ended: d.ended, end: d.end, last: d.lastLines, close: d.Close}, nil
 }
 
 // lend links blobs of forge's store into the embedded daemon's own, so that nothing is
@@ -205,7 +206,7 @@ func (w *worker) watch(ctx context.Context, heard <-chan bool, cancel context.Ca
 			running = r
 			timer.Reset(silence)
 		case <-w.ended:
-			cancel(w.gone(errors.New("its process has ended")))
+			cancel(w.gone(nil))
 			drain(heard)
 			return
 		case <-timer.C:
@@ -237,9 +238,13 @@ func (w *worker) answers(ctx context.Context) bool {
 	return err == nil
 }
 
+// gone is what became of a daemon; err is how that was noticed.
 func (w *worker) gone(err error) error {
 	e := &BuilderGoneError{Name: w.name, Err: err}
-	if w.last != nil {
+	if w.end != nil {
+		if end := w.end(); end != nil {
+			e.Err = end
+		}
 		e.Last = w.last()
 	}
 	return e

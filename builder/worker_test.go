@@ -485,6 +485,15 @@ func TestADaemonThatIsKilledOrStopsInMidSolve(t *testing.T) {
 			if !errors.As(err, &gone) {
 				t.Errorf("%s: %v", mode, err)
 			}
+			if mode != "embedded" {
+				break
+			}
+			if text := err.Error(); !strings.Contains(text, "its process has ended: signal: killed") || strings.Contains(text, "level=info") {
+				t.Errorf("it does not say how the daemon ended, or what it said at its start: %v", err)
+			}
+			if raw, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(raw), b.Store.Dir()) {
+				t.Errorf("the step's root is still mounted: %v", err)
+			}
 		case <-time.After(40 * time.Second):
 			t.Fatalf("%s: forge still waits for a daemon that is dead", mode)
 		}
@@ -512,4 +521,17 @@ func (w *waiter) Write(p []byte) (int, error) {
 		close(w.found)
 	}
 	return n, err
+}
+
+// Of a program that was to reach a builder, and cannot, the last line says why.
+func TestAProgramThatReachesNoBuilderIsQuoted(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "docker"), "#!/bin/sh\necho 'I1130 noise' >&2\necho 'Error: No such container: \"nope\"' >&2\nexit 1\n", 0o700)
+	t.Setenv("PATH", dir+":/usr/bin:/bin")
+	_, err := connect(t.Context(), "docker-container://nope", "linux/amd64")
+	want := `connecting to builder "docker-container://nope": docker exec -i nope buildctl dial-stdio: exit status 1: Error: No such container: "nope"`
+	var e *ConnectError
+	if !errors.As(err, &e) || err.Error() != want || e.Hint() == "" {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
 }
