@@ -9,9 +9,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/forge-build/forge/builder/fetch"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
 )
@@ -65,18 +67,30 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 	}
 	var files int
 	var bytes int64
+	var lacking []string
 	for _, im := range images {
 		li, err := fitting(o.selection, l, file, im)
 		if err != nil {
 			return err
 		}
 		for _, a := range artifacts(li) {
-			if err := w.bring(ctx, o, a, func() error { return w.download(ctx, im, li, a) }); err != nil {
+			var offline *fetch.OfflineError
+			if err := w.bring(ctx, o, a, func() error { return w.download(ctx, im, li, a) }); errors.As(err, &offline) {
+				for _, name := range offline.Missing { // the others are looked for, too
+					if !slices.Contains(lacking, name) {
+						lacking = append(lacking, name)
+					}
+				}
+				continue
+			} else if err != nil {
 				return err
 			}
 			files++
 			bytes += max(a.size, 0)
 		}
+	}
+	if lacking != nil {
+		return fmt.Errorf("taking the locked files from %q: %w", o.from, &fetch.OfflineError{Missing: lacking})
 	}
 	if t.json {
 		return t.document(struct {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/forge-build/forge/builder"
@@ -21,11 +22,17 @@ type destination struct {
 	remove  func() // of a folder that only an archive needs
 }
 
+// archiveWord is what begins like a kind of output.
+var archiveWord = regexp.MustCompile(`^[a-z][a-z0-9+-]*:`)
+
 // readOutput reads DIR, oci:DIR or docker-archive:FILE, for a number of images.
 func readOutput(value string, images int) (destination, error) {
 	file, archive := strings.CutPrefix(value, "docker-archive:")
 	if !archive {
-		dir := strings.TrimPrefix(value, "oci:")
+		dir, named := strings.CutPrefix(value, "oci:")
+		if kind := archiveWord.FindString(value); kind != "" && !named {
+			return destination{}, usageError{fmt.Errorf("--output %q: %s is no kind of output; it must be DIR, oci:DIR or docker-archive:FILE (./%s is a folder)", value, kind, value)}
+		}
 		if dir == "" {
 			return destination{}, usageError{fmt.Errorf("--output %q: a folder is missing", value)}
 		}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -307,6 +308,10 @@ func hint(err error) string {
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		return hinted.Hint()
+	}
+	// BuildKit and the programs that forge runs say it in words alone.
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || strings.Contains(strings.ToLower(err.Error()), "no space left on device") {
+		return "make room on that disk, or name another: FORGE_CACHE for the store and the embedded builder, TMPDIR for what lives for a moment, --output for images"
 	}
 	return ""
 }

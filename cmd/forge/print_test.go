@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/forge-build/forge/builder"
 )
 
 func TestProgressIsABarOnATerminalAndALineElsewhere(t *testing.T) {
@@ -61,6 +65,37 @@ func TestAnInterruptionSaysWhatWasInterrupted(t *testing.T) {
 		err := interruptedError{row.err}
 		if err.Error() != row.want || exitCode(err) != exitInterrupted || hint(err) != "" {
 			t.Errorf("%q, exit code %d, hint %q; want %q", err, exitCode(err), hint(err), row.want)
+		}
+	}
+}
+
+// Whoever met the full disk: forge itself, a program that it ran, or BuildKit.
+func TestAFullDiskHasAHint(t *testing.T) {
+	for _, err := range []error{
+		fmt.Errorf("writing lock: %w", &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}),
+		errors.New("running uv: failed to write to file `x`: No space left on device (os error 28)"),
+		&builder.TestError{Image: "train", Name: "imports", Err: errors.New("failed to solve: ResourceExhausted: write /tmp/x: no space left on device")},
+	} {
+		if h := hint(err); !strings.Contains(h, "FORGE_CACHE") || exitCode(err) != exitFailure {
+			t.Errorf("%v: exit %d, hint %q", err, exitCode(err), h)
+		}
+	}
+	if h := hint(errors.New("something else")); h != "" {
+		t.Error(h)
+	}
+}
+
+func TestAWordThatIsNoKindOfOutputIsNoFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var usage usageError
+	for _, value := range []string{"oci-archive:x.tar", "docker:x", "oci:", "docker-archive:"} {
+		if d, err := readOutput(value, 1); !errors.As(err, &usage) {
+			t.Errorf("%s: %+v, %v", value, d, err)
+		}
+	}
+	for value, dir := range map[string]string{"./a:b": "./a:b", "oci:a:b": "a:b", "/x:y": "/x:y", "dist": "dist"} {
+		if d, err := readOutput(value, 1); err != nil || d.dir != dir {
+			t.Errorf("%s: %+v, %v", value, d, err)
 		}
 	}
 }
