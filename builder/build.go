@@ -120,7 +120,8 @@ func sumOf(b []byte) string {
 }
 
 // Build makes the image: it converts what is locked, compiles, makes the layers that are the
-// recipe's own, writes the layout, and runs the recipe's tests in it.
+// recipe's own, runs the recipe's tests in them, and writes the layout. Where a test fails, an
+// image of before stays.
 func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 	if err := b.able(ctx, p); err != nil {
 		return nil, err
@@ -157,18 +158,20 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := b.layout(ctx, p, layers)
+	im, err := b.assemble(p.Config, layers, b.codec(p))
 	if err != nil {
 		return nil, err
 	}
-	r.Removed, r.Copied = RemovedBy(made), copied
+	r := &Result{Dir: filepath.Join(b.Output, p.Image.Name), Digest: im.manifest.Digest.String(), Layers: im.layers, Removed: RemovedBy(made), Copied: copied}
 	for _, x := range p.Image.Runs {
 		r.Runs = append(r.Runs, x.Name)
 	}
-	if b.NoTest {
-		return r, nil
+	if !b.NoTest {
+		if err := b.test(ctx, p, r, layers); err != nil {
+			return nil, err
+		}
 	}
-	return r, b.test(ctx, p, r, layers)
+	return r, b.layout(ctx, p, im)
 }
 
 // layers are all layers of an image, in its order: the made and compiled ones, those of the
@@ -279,18 +282,14 @@ func (b *Builder) put(v any, mediaType types.MediaType) (v1.Descriptor, error) {
 }
 
 // layout writes the OCI layout beside its place and renames it.
-func (b *Builder) layout(ctx context.Context, p *Plan, layers []lock.Layer) (*Result, error) {
-	im, err := b.assemble(p.Config, layers, b.codec(p))
-	if err != nil {
-		return nil, err
-	}
+func (b *Builder) layout(ctx context.Context, p *Plan, im *image) error {
 	dir := filepath.Join(b.Output, p.Image.Name)
 	if err := os.MkdirAll(b.Output, 0o755); err != nil {
-		return nil, fmt.Errorf("writing the image: %w", err)
+		return fmt.Errorf("writing the image: %w", err)
 	}
 	done, locked, err := alone(ctx, b.Output)
 	if err != nil {
-		return nil, fmt.Errorf("writing the image: %w", err)
+		return fmt.Errorf("writing the image: %w", err)
 	}
 	defer done()
 	if locked {
@@ -298,41 +297,41 @@ func (b *Builder) layout(ctx context.Context, p *Plan, layers []lock.Layer) (*Re
 	}
 	tmp, err := os.MkdirTemp(b.Output, "."+p.Image.Name+".*")
 	if err != nil {
-		return nil, fmt.Errorf("writing the image: %w", err)
+		return fmt.Errorf("writing the image: %w", err)
 	}
 	defer os.RemoveAll(tmp)
 	blobs := filepath.Join(tmp, "blobs", "sha256")
 	if err := errors.Join(os.Chmod(tmp, 0o755), os.MkdirAll(blobs, 0o755)); err != nil {
-		return nil, fmt.Errorf("writing the image: %w", err)
+		return fmt.Errorf("writing the image: %w", err)
 	}
 	for _, d := range append([]v1.Descriptor{im.manifest, im.config}, im.layers...) {
 		if _, err := os.Lstat(filepath.Join(blobs, d.Digest.Hex)); err == nil {
 			continue // two layers with the same bytes
 		}
 		if err := b.Store.Place(d.Digest.Hex, filepath.Join(blobs, d.Digest.Hex)); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	index, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{im.manifest}})
 	if err != nil {
-		return nil, fmt.Errorf("internal error: %w", err)
+		return fmt.Errorf("internal error: %w", err)
 	}
 	if err := errors.Join(os.WriteFile(filepath.Join(tmp, "index.json"), index, 0o644),
 		os.WriteFile(filepath.Join(tmp, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o644)); err != nil {
-		return nil, fmt.Errorf("writing the image: %w", err)
+		return fmt.Errorf("writing the image: %w", err)
 	}
 	if err := replaceable(dir); err != nil {
-		return nil, fmt.Errorf("writing the image: %w", err)
+		return fmt.Errorf("writing the image: %w", err)
 	}
 	old := tmp + ".old"
 	if err := os.Rename(dir, old); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("writing the image: %w", err)
+		return fmt.Errorf("writing the image: %w", err)
 	}
 	defer os.RemoveAll(old)
 	if err := os.Rename(tmp, dir); err != nil {
-		return nil, fmt.Errorf("writing the image: %w", err)
+		return fmt.Errorf("writing the image: %w", err)
 	}
-	return &Result{Dir: dir, Digest: im.manifest.Digest.String(), Layers: im.layers}, nil
+	return nil
 }
 
 // replaceable refuses a place that holds something else than an image of before, which

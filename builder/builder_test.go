@@ -428,9 +428,15 @@ func TestATestRunsInBuildKitOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.RemoveAll(first.Dir); err != nil {
+		t.Fatal(err)
+	}
 	var failed *TestError
 	if _, err := b.Build(context.Background(), p); !errors.As(err, &failed) || failed.Name != "fails" {
 		t.Errorf("%v", err)
+	}
+	if _, err := os.Lstat(first.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an image whose test has failed is there: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

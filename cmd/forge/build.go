@@ -43,7 +43,8 @@ func newBuild(t *terminal) *cobra.Command {
 		Long: `Build fetches what the lock names, turns it into layers, assembles the images and
 writes an OCI layout to dist/<image>. It prints one line for each image:
 oci:DIR@sha256:…. With --json it prints a document: digest, folder, layers, what slim
-left out, tests and seconds of each image.
+left out, tests and seconds of each image. Where a test of the recipe fails, nothing is
+written, and an image of before stays.
 
 Next to each layout lie IMAGE.spdx.json and IMAGE.cdx.json, which say what is in it.
 A package or file that is there and that neither lock nor recipe explains, or one that
@@ -180,7 +181,7 @@ func (a *assembly) image(ctx context.Context, im *recipes.Image) (*builtImage, e
 	}
 	if a.o.check {
 		if err := a.again(ctx, plan, result); err != nil {
-			return nil, err
+			return nil, errors.Join(err, a.unsaid(im))
 		}
 	}
 	if err := a.finish(ctx, built{plan: plan, result: result, vars: a.o.vars, noTest: a.o.noTest}); err != nil {
@@ -214,11 +215,11 @@ func (a *assembly) finish(ctx context.Context, b built) error {
 	a.t.progress("%s: listing what is in it", im.Name)
 	var err error
 	if b.inventory, err = a.inventory(ctx, b.plan, b.result, at, a.o.formats()); err != nil {
-		return err
+		return errors.Join(err, a.unsaid(im))
 	}
 	var failed error
 	if b.scan, failed = a.keeper.judge(ctx, b, at); b.scan == nil {
-		return failed
+		return errors.Join(failed, a.unsaid(im))
 	}
 	if failed == nil {
 		failed = a.out.write(im, b.result)
@@ -232,6 +233,16 @@ func (a *assembly) finish(ctx context.Context, b built) error {
 		err = summarize(a.t, a.o.summary, at, rep.WriteMarkdown)
 	}
 	return errors.Join(failed, err)
+}
+
+// unsaid removes what lies beside a layout that nothing is said of: it is about the image that
+// lay there before. An archive is not written then, and keeps what is said of it.
+func (a *assembly) unsaid(im *recipes.Image) error {
+	if a.out.archive != "" {
+		return nil
+	}
+	at := a.out.siblings(im)
+	return errors.Join(at.removeVerdict(), at.removeReport(), at.removeLists())
 }
 
 // publish brings images to their repositories; done has one for each of images.

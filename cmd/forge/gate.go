@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/forge-build/forge/builder"
@@ -122,14 +121,4 @@ func (t *terminal) judged(d *finding.Document) {
 		t.say("%s: warning: what %s says of %s in %s fits no finding", d.Image, cmp.Or(s.Document, s.Author), s.ID, s.Product)
 	}
 	t.say("%s", summaryOf(d))
-}
-
-// removeVerdict removes what a build before said, so that nobody takes it for this one's.
-func (s siblings) removeVerdict() error {
-	for _, path := range []string{s.scan(), s.vex()} {
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("removing %q: %w", path, err)
-		}
-	}
-	return nil
 }

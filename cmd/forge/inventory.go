@@ -138,10 +138,8 @@ func newView(l *builder.Layout) *imageView {
 // inventory lists what is in a built image, compares it with its plan, and writes the list
 // next to the image in some formats; a difference is an *sbom.DifferenceError.
 func (w *workshop) inventory(ctx context.Context, plan *builder.Plan, r *builder.Result, at siblings, formats []sbom.Format) (*sbom.Inventory, error) {
-	for _, f := range sbom.Formats { // of another image, if this fails
-		if err := os.Remove(at.sbom(f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
+	if err := at.removeLists(); err != nil { // of another image, if this fails
+		return nil, err
 	}
 	l, err := builder.ReadLayout(r.Dir)
 	if err != nil {

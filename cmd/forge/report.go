@@ -45,6 +45,31 @@ func besideLayout(dir string) siblings {
 	return siblings(filepath.Clean(dir))
 }
 
+// removeVerdict removes what a build before said, so that nobody takes it for this one's.
+func (s siblings) removeVerdict() error { return remove(s.scan(), s.vex()) }
+
+// removeReport removes page and document of an image before.
+func (s siblings) removeReport() error { return remove(s.html(), s.json()) }
+
+// removeLists removes what was said to be in an image before, in every format.
+func (s siblings) removeLists() error {
+	var paths []string
+	for _, f := range sbom.Formats {
+		paths = append(paths, s.sbom(f))
+	}
+	return remove(paths...)
+}
+
+// remove removes files that may not be there.
+func remove(paths ...string) error {
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing %q: %w", path, err)
+		}
+	}
+	return nil
+}
+
 // writeReport writes page and document of a build, and says in them what changed since the
 // document that lay there.
 func (w *workshop) writeReport(b built, at siblings) (*report.Report, error) {
