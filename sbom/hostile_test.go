@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // bomb is an image with one file of size bytes, all of them x's and line feeds.
@@ -30,6 +33,60 @@ func (endless) Read(p []byte) (int, error) {
 		p[i] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx,\n"[i%31]
 	}
 	return len(p), nil
+}
+
+// directory is entries of a ZIP's central directory, 46 bytes each.
+type directory struct{}
+
+func (directory) Read(p []byte) (int, error) {
+	n := len(p) / 46 * 46
+	for i := range n {
+		p[i] = 0
+	}
+	for i := 0; i < n; i += 46 {
+		copy(p[i:], "PK\x01\x02")
+	}
+	return n, nil
+}
+
+// jar is a Java archive of so many entries, of which one is stored and has size bytes.
+func jar(entries int, size int64) string {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := range entries - 2 {
+		_, _ = z.CreateRaw(&zip.FileHeader{Name: fmt.Sprintf("a/%d.class", i)}) // a buffer takes all
+	}
+	w, _ := z.CreateHeader(&zip.FileHeader{Name: "data", Method: zip.Store})
+	_, _ = io.Copy(w, io.LimitReader(endless{}, size))
+	w, _ = z.Create("META-INF/MANIFEST.MF")
+	_, _ = io.WriteString(w, "Manifest-Version: 1.0\nImplementation-Title: ray-dist\nImplementation-Version: 2.60.0\n")
+	_ = z.Close()
+	return b.String()
+}
+
+// Ray's wheel has a Java archive of 35 MB, more than of any text is read.
+func TestALargeJarIsListed(t *testing.T) {
+	inv := listed(t, debian(), files{"opt/ray/jars/ray_dist.jar": jar(100, maxText+1<<20)})
+	if d := cmp.Diff([]string{"deb libc6 2.41-12", "java-archive ray_dist 2.60.0"}, names(inv)); d != "" {
+		t.Error(d)
+	}
+}
+
+// Entries are counted wherever an archive's bytes are cut.
+func TestEntriesOfAnArchiveAreCounted(t *testing.T) {
+	text := strings.Repeat("PK\x01\x02 PK\x01PK\x01\x02", 5)
+	for _, each := range []int{1, 2, 3, 4, 5, 7, 100} {
+		m := &members{in: strings.NewReader(text)}
+		b := make([]byte, each)
+		for {
+			if _, err := m.Read(b); err != nil {
+				break
+			}
+		}
+		if m.count != 10 {
+			t.Errorf("in pieces of %d: %d, not 10", each, m.count)
+		}
+	}
 }
 
 // attacks are SBM-01: images that want memory, time, or a list that is silently shorter.
@@ -126,6 +183,13 @@ var attacks = map[string]struct {
 		}
 		return imageOf(all)
 	}, "100001 descriptions of packages"},
+	"a jar of 10 GB": {func() *Image { return bomb("opt/a.jar", 10<<30) }, "/opt/a.jar"},
+	"a jar of ten million entries": {func() *Image {
+		im := bomb("opt/a.jar", 460<<20)
+		im.Layers[1].Open = func(int) (io.Reader, error) { return io.LimitReader(directory{}, 460<<20), nil }
+		return im
+	}, "it has more than 200000 entries"},
+	"a jar of as many entries as are taken": {func() *Image { return imageOf(debian(), files{"opt/a.jar": jar(maxMembers, 0)}) }, ""},
 	"a copyright file of 1 GB": {func() *Image {
 		im := bomb("usr/share/doc/libc6/copyright", 1<<30)
 		return im
@@ -184,8 +248,22 @@ func TestAnErrorNamesFileAndLayer(t *testing.T) {
 	}
 }
 
+// What turns text around, as Unicode lists it, and what has no width.
+func TestOddCharactersAreNotShown(t *testing.T) {
+	for _, r := range "\x00\x1f\x7f\u0080\u009f\u061c\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff" {
+		if got := plain("a" + string(r) + "b"); got != "a\ufffdb" {
+			t.Errorf("%U is shown: %q", r, got)
+		}
+	}
+	for _, text := range []string{" ~", "\u00a0é", "\u0619\u061b\u061d", "\u2010\u202f\u2065\u206a", "漢😀"} {
+		if got := plain(text); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
 func TestTextOfAnyFormIsPlain(t *testing.T) {
-	runes := []rune("a\"\\\x00\x07\x1b\x7f\u0085\u200b\u202e\u2066\ufeff\n\t\réü漢😀u001b<")
+	runes := []rune("a\"\\\x00\x07\x1b\x7f\u0085\u061c\u200b\u202e\u2066\ufeff\n\t\réü漢😀u001b<")
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		var s strings.Builder

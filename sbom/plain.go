@@ -3,6 +3,7 @@ package sbom
 import (
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -10,7 +11,7 @@ import (
 // those that turn text around or have no width.
 func odd(r rune) bool {
 	switch {
-	case r < 0x20, r >= 0x7f && r < 0xa0, r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0xfeff:
+	case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r >= 0x200b && r <= 0x200d, r == 0x2028, r == 0x2029, r == 0xfeff:
 		return true
 	}
 	return false
