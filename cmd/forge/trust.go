@@ -180,7 +180,7 @@ func runTrustUpdate(ctx context.Context, t *terminal) error {
 func newTrustShow(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use: "show [FILE]", Short: "Show whom a trust root names, and until when",
-		Long:    "Show reads the kept root, or a file, and lists its authorities and logs, each with\nthe time in which its word counts.",
+		Long:    "Show reads the kept root, or a file, and lists its authorities and logs, each with\nthe time in which its word counts. It says so when the kept root is not what\nforge has kept, since somebody edited it.",
 		Example: "  forge trust show\n  forge trust show --json root.json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -220,15 +220,20 @@ func runTrustShow(t *terminal, path string) error {
 		return err
 	}
 	parties := r.Parties(time.Now())
+	edited := from != nil && from.SHA256 != r.String()
 	if t.json {
 		return t.document(struct {
 			File    string          `json:"file"`
 			SHA256  string          `json:"sha256"`
 			Origin  *origin         `json:"origin,omitempty"`
+			Edited  bool            `json:"edited,omitempty"` // it is not what was kept from its origin
 			Parties []signing.Party `json:"parties"`
-		}{path, r.String(), from, parties})
+		}{path, r.String(), from, edited, parties})
 	}
 	t.result("%s %s", path, r)
+	if edited {
+		t.result("NOT AS IT WAS KEPT: forge kept %s, and somebody has written the file since; forge trust update takes it from its origin again", from.SHA256)
+	}
 	if from != nil {
 		t.result("from %s, %s", from, from.Fetched.UTC().Format(time.RFC3339))
 	}

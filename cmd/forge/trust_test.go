@@ -673,6 +673,16 @@ func TestTheKeptRootIsAFilesOrNobodys(t *testing.T) {
 		t.Fatal(err)
 	}
 	expects(t, 2, "trust root", "trust", "show")
+	// A root that is well formed and not what was kept.
+	if err := errors.Join(os.Chmod(kept, 0o700), os.WriteFile(filepath.Join(kept, rootFile), bytes.Replace(root, []byte("https://rekor.acme.example"), []byte("https://rekor9.acme.example"), 1), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	expects(t, 0, "NOT AS IT WAS KEPT: forge kept sha256:", "trust", "show")
+	expects(t, 0, `"edited": true`, "trust", "show", "--json")
+	expects(t, 0, "rekor.acme.example", "trust", "update")
+	if s := runs(t, "trust", "show"); s.code != 0 || strings.Contains(s.out, "NOT AS") {
+		t.Errorf("after an update: %+v", s)
+	}
 }
 
 // A38: a root that comes from a TUF repository is renewed from there, and never by an older one.
