@@ -41,7 +41,7 @@ type page struct {
 	cheap  bool   // METADATA can be had without the wheel
 	files  map[string]fetch.PageFile
 	sdists int
-	source map[string]bool               // versions that have a source distribution and no wheel
+	source map[string]bool               // versions that have a source distribution and no wheel; true: yanked
 	own    map[string]recipes.LocalWheel // by file name
 }
 
@@ -165,7 +165,7 @@ func (x *index) cheap(ctx context.Context, p page) bool {
 	return true
 }
 
-// unbuilt lists the versions of source distributions.
+// unbuilt lists the versions of source distributions, and whether they are yanked.
 func unbuilt(name string, files []fetch.PageFile) map[string]bool {
 	out := map[string]bool{}
 	for _, f := range files {
@@ -174,7 +174,7 @@ func unbuilt(name string, files []fetch.PageFile) map[string]bool {
 			stem, ok = strings.CutSuffix(f.Name, ".zip")
 		}
 		if i := strings.LastIndexByte(stem, '-'); ok && i > 0 && wheel.NormalizeName(stem[:i]) == name {
-			out[stem[i+1:]] = true
+			out[stem[i+1:]] = f.Yanked
 		}
 	}
 	for _, f := range files {

@@ -66,6 +66,13 @@ func Python(ctx context.Context, im *recipes.Image, before *lock.Image, o Option
 		}
 		res.Notes = append(res.Notes, alike(chosen)...)
 		for _, c := range chosen {
+			note, err := x.passedOver(g, c, version, on.GLIBC)
+			if err != nil {
+				return nil, err
+			}
+			if note != "" {
+				res.Notes = append(res.Notes, note)
+			}
 			p, err := x.pick(ctx, g, c, version, on.GLIBC)
 			if err != nil {
 				return nil, err
@@ -460,10 +467,10 @@ func (x *index) explain(err error, python, glibc string) error {
 			if wheel.Supported(f.Tags, python, x.im.Platform, glibc) {
 				fits[f.Version] = true
 			} else {
-				others[f.Tags[0].Python] = true
+				others[f.Tags[0].String()] = true
 			}
 		}
-		if p.sdists == 0 && len(others) == 0 || len(fits) > 0 && !x.unbuilt(p, err.Error(), name) {
+		if p.sdists == 0 && len(others) == 0 || len(fits) > 0 && !x.unbuilt(p, fits, err.Error(), name) {
 			continue
 		}
 		what := "only source distributions"
@@ -483,11 +490,17 @@ func (x *index) explain(err error, python, glibc string) error {
 	return err
 }
 
-// unbuilt says whether uv misses a version of which there is a source distribution alone.
-func (x *index) unbuilt(p page, said, name string) bool {
+// unbuilt says whether uv misses a version of which there is a source distribution alone, or wheels
+// for others alone: fits are the versions that have one here.
+func (x *index) unbuilt(p page, fits map[string]bool, said, name string) bool {
 	for _, m := range regexp.MustCompile(regexp.QuoteMeta(name)+`==([A-Za-z0-9.+!_]*[A-Za-z0-9])`).FindAllStringSubmatch(said, -1) {
 		for v := range p.source {
 			if sameVersion(v, m[1]) {
+				return true
+			}
+		}
+		for file := range p.files {
+			if f, err := wheel.ParseFileName(file); err == nil && sameVersion(f.Version, m[1]) && !fits[f.Version] {
 				return true
 			}
 		}

@@ -331,9 +331,12 @@ func TestWhatHasNoWheelIsExplained(t *testing.T) {
 	s.put("gamma", "gamma-1.0-cp311-cp311-manylinux_2_28_x86_64.whl", []byte("x"))
 	s.add("delta", "1.0")
 	s.put("delta", "delta-2.0.0.tar.gz", []byte("x"))
+	s.add("omega", "1.0")
+	s.put("omega", "omega-2.0-cp311-cp311-win_amd64.whl", []byte("x"))
 	for requirement, want := range map[string][]string{
 		"alpha":      {"beta has only source distributions", "asked for by alpha 1.0 (beta>=2)", `wheel "dist/beta-…`},
 		"gamma":      {"gamma has no wheel for Python 3.13 on linux/amd64", "wheels for others: cp311"},
+		"omega==2.0": {"omega has no wheel for Python 3.13 on linux/amd64 of what is asked for", "versions with a wheel: 1.0; wheels for others: cp311-cp311-win_amd64. Choose"},
 		"delta==2.0": {"delta has no wheel for Python 3.13", "versions with a wheel: 1.0"},
 	} {
 		_, err := Python(context.Background(), image(requirement), nil, options(t, s))
@@ -349,6 +352,56 @@ func TestWhatHasNoWheelIsExplained(t *testing.T) {
 			if !strings.Contains(err.Error(), w) {
 				t.Errorf("%s: no %q in: %v", requirement, w, err)
 			}
+		}
+	}
+}
+
+// uv sees wheels alone. Where no release has one, as of DeepSpeed, it would take a development version of
+// years ago.
+func TestAReleaseThatIsSourceAloneIsNotPassedOverInSilence(t *testing.T) {
+	s := newShelf(t)
+	s.add("speed", "0.3.1.dev3")
+	s.put("speed", "speed-0.3.1.tar.gz", []byte("x"))
+	s.put("speed", "speed-0.18.2.tar.gz", []byte("x"))
+	s.put("speed", "speed-0.19rc1.tar.gz", []byte("x"))
+	s.add("swift", "0.3.1.dev3") // whose releases have wheels for others alone
+	s.put("swift", "swift-0.16-cp311-cp311-win_amd64.whl", []byte("x"))
+	s.put("swift", "swift-0.15.tar.gz", []byte("x"))
+	s.add("young", "1.0b1") // has no release at all
+	s.put("young", "young-1.0b1.tar.gz", []byte("x"))
+	s.add("asks", "1.0", "speed")
+	s.add("pins", "1.0", "speed==0.3.1.dev3")
+	s.add("old", "1.0")
+	s.put("old", "old-1.10.tar.gz", []byte("x"))
+	s.put("old", "old-1.9.tar.gz", []byte("x"))
+	s.add("also", "1.0", "old")
+	s.add("built", "1.0")
+	s.put("built", "built-1.5.tar.gz", []byte("x"))
+	s.put("built", "built-2.0-cp311-cp311-manylinux_2_28_x86_64.whl", []byte("x"))
+	const note = `old 1.0 is the newest version with a wheel; 1.10 comes as source alone, and forge runs no setup code: build one and name it in the recipe: wheel "dist/old-….whl" {}`
+	for _, row := range []struct{ requirement, err, note string }{
+		{"speed", `speed has only source distributions of its releases, up to 0.18.2, and forge runs no setup code; versions with a wheel: 0.3.1.dev3. Ask for one of these versions by its number, or build one and name it in the recipe: wheel "dist/speed-….whl" {}`, ""},
+		{"swift", "swift has no wheel of a release for Python 3.13 on linux/amd64, and forge runs no setup code; versions with a wheel: 0.3.1.dev3; wheels for others: cp311-cp311-win_amd64. Ask for", ""},
+		{"asks", "speed has only source distributions of its releases, up to 0.18.2, and forge runs no setup code; asked for by asks 1.0 (speed); versions with", ""},
+		{"speed==0.3.1.dev3", "", ""},
+		{"pins", "", ""},
+		{"young", "", ""},
+		{"old", "", note},
+		{"old>=1", "", ""},
+		{"also", "", ""},
+		{"built", "", ""},
+	} {
+		res, err := Python(context.Background(), image(row.requirement), nil, options(t, s))
+		var input *InputError
+		switch {
+		case row.err != "":
+			if !errors.As(err, &input) || !strings.Contains(err.Error(), row.err) {
+				t.Errorf("%s: %v", row.requirement, err)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", row.requirement, err)
+		case strings.Join(res.Notes, "\n") != row.note:
+			t.Errorf("%s: %q", row.requirement, res.Notes)
 		}
 	}
 }
