@@ -3,6 +3,7 @@ package builder
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/recipes/cuda"
@@ -27,6 +28,7 @@ func confirm(p *Plan, made []convert.Made) error {
 		return &LockError{fmt.Sprintf("the lock states %s %q, and what it locks makes it %q", what, says, is)}
 	}
 	for _, fact := range []struct{ what, says, is string }{{"CUDA", says.CUDA, is.CUDA}, {"torch", says.Torch, is.Torch}, {"glibc", says.GLIBC, is.GLIBC},
+		{"wheels for GPUs", strings.Join(says.GPUWheels, ", "), strings.Join(is.GPUWheels, ", ")},
 		{"bytes in all", sums(says), sums(is)}} {
 		if fact.says != fact.is {
 			return wrong(fact.what, fact.says, fact.is)

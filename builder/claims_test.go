@@ -31,6 +31,7 @@ func TestALockDoesNotWeakenTheCheckAtTheStart(t *testing.T) {
 		{"no driver", func(d *lock.Derived) { d.Driver = "" }, `the lock states driver ""`},
 		{"a driver that is none", func(d *lock.Derived) { d.Driver = "new" }, `the lock states driver "new"`},
 		{"no CUDA", func(d *lock.Derived) { *d = lock.Derived{Torch: d.Torch, GLIBC: d.GLIBC} }, `the lock states CUDA "", and what it locks makes it "12.8"`},
+		{"a wheel for GPUs", func(d *lock.Derived) { d.GPUWheels = []string{"cupy 1"} }, `the lock states wheels for GPUs "cupy 1", and what it locks makes it ""`},
 		{"older CUDA", func(d *lock.Derived) { d.CUDA = "12.6" }, `CUDA "12.6"`},
 		{"another torch", func(d *lock.Derived) { d.Torch = "2.9.1+cpu" }, `torch "2.9.1+cpu"`},
 		{"an older glibc", func(d *lock.Derived) { d.GLIBC = "2.17" }, `glibc "2.17"`},

@@ -54,6 +54,11 @@ type UserSpace struct {
 // CUDA looks for CUDA's libraries, wherever they lie.
 func (b *Image) CUDA() UserSpace { return b.tree.cuda() }
 
+// Holds says whether the base has a file of that name, wherever it lies.
+func (b *Image) Holds(name string) bool {
+	return slices.ContainsFunc(b.tree.paths(), func(p string) bool { return path.Base(p) == name })
+}
+
 func (t *tree) cuda() UserSpace {
 	var u UserSpace
 	bytes := map[string]int64{}

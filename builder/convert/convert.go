@@ -22,7 +22,7 @@ import (
 // version changes whenever the same members would give other bytes or another judgement: a
 // slim rule, a launcher's text, what debian.Unpacker writes, a fact that indexes hold. Layers
 // made before are then made again.
-const version = 4
+const version = 5
 
 // Options says where members come from and which codecs are wanted.
 type Options struct {
@@ -83,6 +83,7 @@ type Made struct {
 	GLIBC      string     `json:"glibc,omitempty"`      // highest GLIBC_x.y that an ELF file needs: "2.27"
 	Torch      string     `json:"torch,omitempty"`      // what torch/version.py says: "2.9.1+cu128"
 	CUDA       string     `json:"cuda,omitempty"`       // highest toolkit of the layer's wheels: "12.8"
+	GPUs       []GPU      `json:"gpus,omitempty"`       // wheels that have to do with GPUs
 	Namespaces []string   `json:"namespaces,omitempty"` // paths of __init__.py that only declare a namespace
 	Accepted   []string   `json:"accepted,omitempty"`   // sha256 of wheels that contradict themselves and that the recipe accepts
 	Reused     bool       `json:"-"`                    // made before, nothing was read but the store's own record

@@ -9,7 +9,7 @@ import (
 )
 
 // Derive says what follows from the chosen bytes: the CUDA version over the base image and all
-// wheels that carry CUDA, the driver it needs, the GPUs that torch has code for, the glibc
+// wheels that carry CUDA or are made for it, the driver it needs, the GPUs that torch has code for, the glibc
 // floor, and sums. Driver is empty where the tables do not know it.
 func Derive(im *recipes.Image, li *lock.Image, made []Made) (lock.Derived, error) {
 	var d lock.Derived
@@ -55,18 +55,23 @@ func Derive(im *recipes.Image, li *lock.Image, made []Made) (lock.Derived, error
 		}
 		d.GLIBC = highest
 	}
-	if len(toolkits) == 0 {
+	stated := ""
+	if len(toolkits) > 0 {
+		var err error
+		if stated, err = cuda.Highest(toolkits...); err != nil {
+			return d, err
+		}
+	}
+	release, exact, wheels := beyond(made, stated)
+	d.CUDA, d.GPUWheels = release, wheels
+	if d.CUDA == "" {
 		return d, nil
 	}
-	highest, err := cuda.Highest(toolkits...)
-	if err != nil {
-		return d, err
-	}
-	d.CUDA, d.Recommended = highest, "unknown"
-	if v, ok := cuda.MinimumDriver(highest); ok {
+	d.Recommended = "unknown"
+	if v, ok := cuda.MinimumDriver(d.CUDA); ok {
 		d.Driver = v.String()
 	}
-	if v, ok := cuda.Recommended(highest); ok {
+	if v, ok := cuda.Recommended(d.CUDA); ok && (exact || d.CUDA == stated) {
 		d.Recommended = v.String()
 	}
 	addCode(&d, im)

@@ -70,6 +70,7 @@ func (m *maker) wheels(ctx context.Context, j *job) (*Made, error) {
 	if err := made.readIndex(index, v, m.li.Platform, members); err != nil {
 		return nil, err
 	}
+	made.gpus(index, m.li.Platform, members)
 	return made, out.commit(made, index)
 }
 

@@ -1,6 +1,8 @@
 package resolve
 
 import (
+	"strings"
+
 	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/cuda"
@@ -15,7 +17,7 @@ func Derive(im *recipes.Image, li *lock.Image, made []convert.Made) (lock.Derive
 	case err != nil || d.CUDA == "":
 		return d, err
 	case d.Driver == "":
-		return d, &InputError{"the image carries CUDA " + d.CUDA + ", and forge's table (" + cuda.Checked + ") does not know which driver that needs"}
+		return d, &InputError{"the image carries CUDA " + d.CUDA + madeForIt(d) + ", and forge's table (" + cuda.Checked + ") does not know which driver that needs"}
 	}
 	return d, checkDriver(im, d)
 }
@@ -34,7 +36,15 @@ func checkDriver(im *recipes.Image, d lock.Derived) error {
 		return err
 	}
 	if fleet.Less(needs) {
-		return &InputError{"CUDA " + d.CUDA + " needs driver " + d.Driver + " or newer on Linux; this fleet floor is " + im.PyTorch.Driver}
+		return &InputError{"CUDA " + d.CUDA + " needs driver " + d.Driver + " or newer on Linux; this fleet floor is " + im.PyTorch.Driver + madeForIt(d)}
 	}
 	return nil
+}
+
+// madeForIt names the wheels because of which the CUDA version is higher than what is carried.
+func madeForIt(d lock.Derived) string {
+	if len(d.GPUWheels) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(d.GPUWheels, ", ") + ": made for CUDA " + d.CUDA + ")"
 }

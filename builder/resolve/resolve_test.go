@@ -519,4 +519,12 @@ func TestDerive(t *testing.T) {
 	if _, err := Derive(im, &lock.Image{}, made); !errors.As(err, &input) || !strings.Contains(err.Error(), "CUDA 13.0 needs driver 580.65.06 or newer on Linux; this fleet floor is 525.60.13") {
 		t.Error(err)
 	}
+	made[1].CUDA, made[1].GPUs = "", []convert.GPU{{Wheel: "onnxruntime-gpu 1.31.1", Linked: []string{"13"}}} // and one that is made for it
+	if _, err := Derive(im, &lock.Image{}, made); !errors.As(err, &input) || !strings.Contains(err.Error(), "this fleet floor is 525.60.13 (onnxruntime-gpu 1.31.1: made for CUDA 13.0)") {
+		t.Error(err)
+	}
+	made[1].GPUs[0].Linked = []string{"19"}
+	if _, err := Derive(im, &lock.Image{}, made); !errors.As(err, &input) || !strings.Contains(err.Error(), "CUDA 19.0 (onnxruntime-gpu 1.31.1: made for CUDA 19.0), and forge's table") {
+		t.Error(err)
+	}
 }

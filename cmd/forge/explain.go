@@ -292,10 +292,13 @@ func explainBase(li *lock.Image) reason {
 
 func explainDriver(li *lock.Image) reason {
 	d := li.Derived
+	if d.CUDA == "" && len(d.GPUWheels) > 0 {
+		return reason{What: "no CUDA release is stated, so no driver is asked for", Facts: [][2]string{{"for GPUs", strings.Join(d.GPUWheels, ", ") + ": taken to run without one"}}}
+	}
 	if d.CUDA == "" {
 		return reason{What: "no CUDA, so no driver is needed"}
 	}
-	carriers := "all wheels that carry CUDA"
+	carriers := "all wheels that carry CUDA or are made for it"
 	if b := li.Base; b != nil && b.CUDA != "" {
 		carriers = "the base image, which has " + b.CUDA + ", and " + carriers
 	}
@@ -305,6 +308,7 @@ func explainDriver(li *lock.Image) reason {
 		{"recommended", cmp.Or(d.Recommended, "unknown") + ", which compiles its PTX too"},
 		{"SM", cmp.Or(strings.Join(d.SM, " "), "unknown: forge's table tells it of torch alone")},
 	}}
+	r.Because = slices.Clone(d.GPUWheels)
 	if b := li.Base; b != nil && b.CUDA != "" {
 		r.Because = append(r.Because, "base "+b.Reference)
 	}

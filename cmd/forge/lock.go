@@ -264,6 +264,13 @@ func (w *workshop) lock(ctx context.Context, o lockOptions, im *recipes.Image, b
 	if li.Derived, err = resolve.Derive(im, li, made); err != nil {
 		return nil, nil, err
 	}
+	notes, err := resolve.GPUNotes(im, below, li, made, w.store)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range notes {
+		w.t.say("%s: note: %s", im.Name, n)
+	}
 	li.Created = created(before, li, time.Now())
 	return li, chosen.Served, nil
 }

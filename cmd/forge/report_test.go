@@ -349,7 +349,7 @@ func TestAFinishedImageIsReportedOnWithoutItsBuild(t *testing.T) {
 			t.Errorf("the page does not say %q", due)
 		}
 	}
-	for _, guess := range []string{"holds no CUDA", "never as root", "The recipe has no tests", "passed", "same digest"} {
+	for _, guess := range []string{"needs no GPU", "never as root", "The recipe has no tests", "passed", "same digest"} {
 		if strings.Contains(string(page), guess) {
 			t.Errorf("the page says %q, which nobody knows", guess)
 		}

@@ -1,6 +1,9 @@
 package cuda
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // MinimumDriver returns the oldest Linux driver that runs programs of a CUDA
 // release, given as "12.8", "12.8.1" or "13.0.3.0". A release without a row
@@ -24,6 +27,19 @@ func MinimumDriver(cuda string) (Version, bool) {
 		}
 	}
 	return major, !major.IsZero()
+}
+
+// First returns the oldest release of a major version, "12", whose minimum driver is enough for
+// all of its releases: "12.0", and "11.1". A major version without a row is its first release.
+func First(major string) string {
+	first, all := major+".0", Version{}
+	for _, t := range loadToolkits() { // newest first
+		if !strings.HasPrefix(t.CUDA.text, major+".") || t.Minimum.Less(all) {
+			continue
+		}
+		first, all = t.CUDA.minor(), t.Minimum
+	}
+	return first
 }
 
 // Recommended returns the driver that ships with a CUDA release, which is the one

@@ -85,6 +85,7 @@ func (im *Image) facts() map[string]string {
 		"torch": im.Derived.Torch, "GLIBC": im.Derived.GLIBC,
 		"SM":         im.code(),
 		"PTX":        strings.Join(im.Derived.PTX, " "),
+		"GPU wheels": strings.Join(im.Derived.GPUWheels, ", "),
 		"compressed": fmt.Sprint(im.Derived.Compressed), "unpacked": fmt.Sprint(im.Derived.Unpacked), "removed": fmt.Sprint(im.Derived.Removed),
 	}
 	if im.Base != nil {

@@ -124,7 +124,8 @@ type Blob struct {
 
 // Derived is what follows from the chosen bytes.
 type Derived struct {
-	CUDA        string   `json:"cuda,omitempty"`              // "12.8": highest over all CUDA-carrying wheels and the base image; empty: none
+	CUDA        string   `json:"cuda,omitempty"`              // "12.8": highest over the base image and all wheels that carry CUDA or are made for it; empty: none
+	GPUWheels   []string `json:"gpuWheels,omitempty"`         // "cupy-cuda12x 14.2.0": those whose CUDA is newer than what is carried; without CUDA, those with code for GPUs that state no release
 	Driver      string   `json:"driver,omitempty"`            // minimum, "525.60.13"
 	Recommended string   `json:"recommendedDriver,omitempty"` // "570.124.06", or "unknown"
 	SM          []string `json:"sm,omitempty"`                // "7.0" …

@@ -15,7 +15,7 @@ func (r *Report) gpuParts() []part {
 		return []part{{Text: "Not known: the image does not state which driver it needs, and nobody has looked into its libraries."}}
 	}
 	if g == nil {
-		return []part{{Text: "The image holds no CUDA. It needs no GPU and no NVIDIA driver."}}
+		return []part{{Text: "The image needs no GPU and no NVIDIA driver: nothing in it states a CUDA release."}}
 	}
 	out := []part{{Text: fmt.Sprintf("The image brings its own CUDA %s; the machine brings the NVIDIA driver. The driver must be %s or newer, and know the GPU. With %s or newer everything in the image runs, also code that the driver translates for newer GPUs.",
 		show(g.CUDA), show(g.Driver), orWord(g.Recommended))}}

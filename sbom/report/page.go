@@ -169,7 +169,7 @@ func (r *Report) cards() []card {
 	} else if r.finished() {
 		out = append(out, card{What: "NVIDIA driver", Value: "not known", More: "the image does not state it"})
 	} else {
-		out = append(out, card{What: "NVIDIA driver", Value: "not needed", More: "no CUDA in the image"})
+		out = append(out, card{What: "NVIDIA driver", Value: "not needed", More: "nothing states a CUDA release"})
 	}
 	named := 0
 	for _, p := range r.Packages {

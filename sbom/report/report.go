@@ -14,7 +14,7 @@ type Report struct {
 	Layers    []Layer   `json:"layers"`   // in the order of the image, the lowest first
 	Packages  []Package `json:"packages"` // sorted by kind, name, version, environment
 	Inventory Inventory `json:"inventory"`
-	GPU       *GPU      `json:"gpu,omitempty"` // absent: the image holds no CUDA
+	GPU       *GPU      `json:"gpu,omitempty"` // absent: nothing in the image states a CUDA release
 	// Scan is the vulnerability verdict. Absent, or with NotScanned: nobody has looked.
 	Scan      *finding.Document `json:"scan,omitempty"`
 	Tests     Tests             `json:"tests"`
