@@ -166,3 +166,13 @@ func TestWhatWheelsForGPUsMissIsSaid(t *testing.T) {
 		})
 	}
 }
+
+// torch for CUDA 12 and xgboost for CUDA 13 bring one file each.
+func TestAConflictSaysForWhomTheWheelsAreThere(t *testing.T) {
+	li := &lock.Image{Wheels: []lock.Wheel{{Name: "nvidia-nccl-cu12", RequiredBy: []string{"torch"}}, {Name: "nvidia-nccl-cu13", RequiredBy: []string{"xgboost"}, Requested: true},
+		{Environment: "b", Name: "nvidia-nccl-cu12", RequiredBy: []string{"cupy", "torch"}}}}
+	err := Refused(fmt.Errorf("making: %w", &convert.ConflictError{A: "nvidia-nccl-cu12", B: "nvidia-nccl-cu13", Reason: `"nccl.h" differs`}), li, nil)
+	if want := `making: "nccl.h" differs (nvidia-nccl-cu12 for cupy and torch, nvidia-nccl-cu13 for the recipe and xgboost)`; err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+}

@@ -3,7 +3,10 @@ package resolve
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/forge-build/forge/builder/convert"
 	"github.com/forge-build/forge/builder/store"
 	"github.com/forge-build/forge/builder/wheel"
 	"github.com/forge-build/forge/recipes/lock"
@@ -35,8 +38,13 @@ func (e *RefusedError) Hint() string {
 }
 
 // Refused is a RefusedError where a layer could not be made since a wheel of li breaks a rule
-// that only a look at its content shows; other errors stay as they are.
+// that only a look at its content shows. Of a *convert.ConflictError it is said for whom the two
+// are there; other errors stay as they are.
 func Refused(err error, li *lock.Image, st *store.Store) error {
+	var conflict *convert.ConflictError
+	if errors.As(err, &conflict) {
+		return fmt.Errorf("%w (%s, %s)", err, asked(li, conflict.A), asked(li, conflict.B))
+	}
 	var e *wheel.Error
 	if !errors.As(err, &e) {
 		return err
@@ -47,6 +55,22 @@ func Refused(err error, li *lock.Image, st *store.Store) error {
 		}
 	}
 	return err
+}
+
+// asked says for whom a distribution is there: "nvidia-nccl-cu12 for torch".
+func asked(li *lock.Image, name string) string {
+	var by []string
+	for _, w := range li.Wheels {
+		if w.Name != name {
+			continue
+		}
+		if w.Requested {
+			by = append(by, "the recipe")
+		}
+		by = append(by, w.RequiredBy...)
+	}
+	slices.Sort(by)
+	return name + " for " + strings.Join(slices.Compact(by), " and ")
 }
 
 func refused(err error, name, version, sum, path string) error {
