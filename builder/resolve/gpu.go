@@ -22,8 +22,16 @@ import (
 func GPUNotes(im *recipes.Image, below *base.Image, li *lock.Image, made []convert.Made, s *store.Store) ([]string, error) {
 	var notes []string
 	d := li.Derived
-	if list := strings.Join(d.GPUWheels, ", "); list != "" && d.CUDA != "" {
-		note := fmt.Sprintf("%s: made for CUDA %s, so the image asks for driver %s or newer", list, d.CUDA, d.Driver)
+	if len(d.GPUWheels) > 0 && d.CUDA != "" {
+		var list []string
+		for _, w := range li.Wheels {
+			if slices.Contains(d.GPUWheels, w.Name+" "+w.Version) && !w.Requested && len(w.RequiredBy) > 0 {
+				list = append(list, w.Name+" "+w.Version+" (for "+strings.Join(w.RequiredBy, ", ")+")")
+			} else if slices.Contains(d.GPUWheels, w.Name+" "+w.Version) {
+				list = append(list, w.Name+" "+w.Version)
+			}
+		}
+		note := fmt.Sprintf("%s: made for CUDA %s, so the image asks for driver %s or newer", strings.Join(slices.Compact(list), ", "), d.CUDA, d.Driver)
 		if im.Start.NoGPU == "stop" {
 			note += `; without a GPU it does not start, unless the recipe says start { no_gpu = "warn" }`
 		}

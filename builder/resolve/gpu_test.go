@@ -124,6 +124,11 @@ func TestWhatWheelsForGPUsMissIsSaid(t *testing.T) {
 			cupyLayer(w, "serve")
 			w.layer("wheels", "", nil, []string{"wheel:nvidia-cublas-cu12", "libcublas.so.12"}, []string{"wheel:nvidia-cufft-cu12", "libcufft.so.11"})
 		}, []string{asks, misses}},
+		{"a wheel that another asks for", "warn", func(w *gpuWorld) {
+			w.wheel("", "nvidia-nccl-cu13", "2.32.3")
+			w.li.Wheels[0].RequiredBy = []string{"xgboost"}
+			w.layer("wheels", "", []convert.GPU{{Wheel: "nvidia-nccl-cu13 2.32.3", Release: "13"}}, []string{"wheel:nvidia-nccl-cu13", "a.so"})
+		}, []string{"nvidia-nccl-cu13 2.32.3 (for xgboost): made for CUDA 13.0, so the image asks for driver 580.65.06 or newer"}},
 		{"extras of the wheel and more", "warn", func(w *gpuWorld) {
 			w.wheel("", "onnxruntime-gpu", "1.31.1", `nvidia-cuda-runtime~=13.0; extra == "cuda"`, `nvidia-cudnn-cu13~=9.0; extra == 'cudnn'`, `sympy; extra == "symbolic"`)
 			w.layer("wheels", "", []convert.GPU{ort}, []string{"wheel:onnxruntime-gpu", "a.so", "libcudart.so.13", "libcublas.so.13", "libcudnn.so.9"})
