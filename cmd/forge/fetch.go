@@ -65,29 +65,23 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 	if err != nil {
 		return err
 	}
-	var files int
+	var all []func(context.Context) error
 	var bytes int64
-	var lacking []string
 	for _, im := range images {
 		li, err := fitting(o.selection, l, file, im)
 		if err != nil {
 			return err
 		}
 		for _, a := range artifacts(li) {
-			var offline *fetch.OfflineError
-			if err := w.bring(ctx, o, a, func() error { return w.download(ctx, im, li, a) }); errors.As(err, &offline) {
-				for _, name := range offline.Missing { // the others are looked for, too
-					if !slices.Contains(lacking, name) {
-						lacking = append(lacking, name)
-					}
-				}
-				continue
-			} else if err != nil {
-				return err
-			}
-			files++
+			all = append(all, func(ctx context.Context) error {
+				return w.bring(o, a, func() error { return w.download(ctx, im, li, a) })
+			})
 			bytes += max(a.size, 0)
 		}
+	}
+	lacking, err := together(ctx, all)
+	if err != nil {
+		return err
 	}
 	if lacking != nil {
 		return fmt.Errorf("taking the locked files from %q: %w", o.from, &fetch.OfflineError{Missing: lacking})
@@ -96,10 +90,36 @@ func runFetch(ctx context.Context, t *terminal, o fetchOptions, recipe string) e
 		return t.document(struct {
 			Files int   `json:"files"`
 			Bytes int64 `json:"bytes"`
-		}{files, bytes})
+		}{len(all), bytes})
 	}
-	t.result("%s, %s, each with its locked sha256", count(files, "file"), megabytes(bytes))
+	t.result("%s, %s, each with its locked sha256", count(len(all), "file"), megabytes(bytes))
 	return nil
+}
+
+// downloads is how many files are fetched at a time, as a build does.
+const downloads = 4
+
+// together brings files, some at a time, and says in their order what is missing offline. Any
+// other error ends it.
+func together(ctx context.Context, all []func(context.Context) error) (lacking []string, err error) {
+	missing := make([][]string, len(all))
+	err = inOrder(ctx, len(all), downloads, func(ctx context.Context, i int) error {
+		err := all[i](ctx)
+		var offline *fetch.OfflineError
+		if errors.As(err, &offline) {
+			missing[i] = offline.Missing // the others are looked for, too
+			return nil
+		}
+		return err
+	})
+	for _, names := range missing {
+		for _, name := range names {
+			if !slices.Contains(lacking, name) {
+				lacking = append(lacking, name)
+			}
+		}
+	}
+	return lacking, err
 }
 
 // artifact is one locked wheel or package.
@@ -140,7 +160,7 @@ func artifacts(li *lock.Image) []artifact {
 }
 
 // bring gets one artifact into the store and, with --to, into the folder.
-func (w *workshop) bring(ctx context.Context, o fetchOptions, a artifact, download func() error) error {
+func (w *workshop) bring(o fetchOptions, a artifact, download func() error) error {
 	if o.from != "" {
 		if err := w.take(filepath.Join(o.from, a.name), a); err != nil {
 			return err

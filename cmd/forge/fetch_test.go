@@ -1,8 +1,11 @@
 package main
 
 import (
+	"net/http"
 	"os"
+	"sync"
 	"testing"
+	"time"
 )
 
 // A folder that lacks files is completed once: all of them are named, and what it has is taken.
@@ -27,4 +30,32 @@ func TestAFolderThatLacksFilesIsToldOfAll(t *testing.T) {
 	if now := n.asked(""); len(now) != before {
 		t.Errorf("it asked %v", now[before:])
 	}
+}
+
+// Files come some at a time: the first waits here until the second is asked for.
+func TestFilesAreFetchedSomeAtATime(t *testing.T) {
+	n := newInternet(t)
+	alpha, beta := distOf("alpha", "1.0"), distOf("beta", "1.0")
+	n.recipe(`  python { requirements = ["alpha", "beta"] }`)
+	n.host("pypi.test", shelf(map[string]string{"alpha": page("alpha", alpha.row()), "beta": page("beta", beta.row())}))
+	n.host("files.test", files(alpha, beta))
+	n.must("lock", "-q", "recipe.hcl")
+	var once sync.Once
+	other := make(chan struct{})
+	n.host("files.test", func(w http.ResponseWriter, r *http.Request) {
+		first := false
+		once.Do(func() { first = true })
+		if !first {
+			close(other)
+		} else {
+			select {
+			case <-other:
+			case <-time.After(10 * time.Second):
+				t.Error("the second file was not asked for while the first was on its way")
+			}
+		}
+		files(alpha, beta)(w, r)
+	})
+	n.set("FORGE_CACHE=" + n.path("another"))
+	n.must("fetch", "-q", "recipe.hcl")
 }
