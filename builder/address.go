@@ -257,5 +257,9 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 
 // Hint says what to do.
 func (e *ConnectError) Hint() string {
-	return "a buildkitd of " + oldest + " or newer must run there; without --builder forge looks for one itself, and forge doctor says which"
+	hint := "a buildkitd of " + oldest + " or newer must run there; without --builder forge looks for one itself, and forge doctor says which"
+	if strings.HasPrefix(e.Address, "tcp:") && os.Getenv(tlsFolder) == "" {
+		hint += "; one that wants keys finds them in the folder " + tlsFolder
+	}
+	return hint
 }
