@@ -95,12 +95,20 @@ func referenceOf(im *recipes.Image) string {
 // engines are the values of --load.
 const engines = "podman, docker, containerd or containerd:NAMESPACE"
 
+// checkLoad judges a value of --load before anything is made: its engine's program is there.
 func checkLoad(value string) error {
 	engine, namespace, named := strings.Cut(value, ":")
-	if value == "" || (!named && (engine == "podman" || engine == "docker")) || (engine == "containerd" && (!named || namespace != "")) {
+	program := map[string]string{"podman": "podman", "docker": "docker", "containerd": "ctr"}[engine]
+	switch {
+	case value == "":
 		return nil
+	case program == "", named && (engine != "containerd" || namespace == ""):
+		return usageError{fmt.Errorf("--load %q: it must be %s", value, engines)}
 	}
-	return usageError{fmt.Errorf("--load %q: it must be %s", value, engines)}
+	if _, err := exec.LookPath(program); err != nil {
+		return fmt.Errorf("loading into %s: its program %s is not on PATH", engine, program)
+	}
+	return nil
 }
 
 // load brings an image into an engine of this host, if one is named, through the engine's
@@ -149,7 +157,7 @@ func feed(ctx context.Context, image func(io.Writer) error, name string, args ..
 	fed := image(in)
 	_ = in.Close() // the program says what it makes of it
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, args[0], err, strings.TrimSpace(messages.String()))
+		return fmt.Errorf("%s: %w: %s", strings.Join(append([]string{name}, args...), " "), err, strings.TrimSpace(messages.String()))
 	}
 	return fed
 }

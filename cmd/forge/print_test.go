@@ -99,3 +99,21 @@ func TestAWordThatIsNoKindOfOutputIsNoFolder(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEngineThatIsNotHereIsSaidBeforeAnythingIsMade(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	var usage usageError
+	for value, want := range map[string]string{"podman": "podman is not on PATH", "docker": "docker is not on PATH", "containerd:k8s.io": "ctr is not on PATH"} {
+		if err := checkLoad(value); err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != exitFailure {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+	for _, value := range []string{"kvm", "podman:x", "docker:", "containerd:"} {
+		if err := checkLoad(value); !errors.As(err, &usage) {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+	if err := checkLoad(""); err != nil {
+		t.Error(err)
+	}
+}

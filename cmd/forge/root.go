@@ -60,6 +60,12 @@ Debian package is locked by hash and turned into layers without being run.`,
 	}
 	root.SetHelpCommandGroupID("This host:")
 	root.SetCompletionCommandGroupID("This host:")
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" { // cobra's own shows its help and succeeds, whatever the shell is called
+			c.Args, c.RunE = exactly("SHELL"), noCommand
+		}
+	}
 	completeArguments(root)
 	closeHelp(root)
 	return root
@@ -82,7 +88,7 @@ func noCommand(root *cobra.Command, args []string) error {
 	for _, c := range root.Commands() {
 		names = append(names, c.Name())
 	}
-	return hinted{usageError{fmt.Errorf("there is no command %q%s", args[0], nearest(args[0], names))}, "forge --help lists the commands"}
+	return hinted{usageError{fmt.Errorf("there is no command %q%s", args[0], nearest(args[0], names))}, root.CommandPath() + " --help lists the commands"}
 }
 
 // exactly is cobra.ExactArgs with a message that says what is missing.
