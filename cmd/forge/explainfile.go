@@ -59,6 +59,7 @@ func (c *contents) explainFile(ctx context.Context, w *workshop, name string) (*
 		return r, nil
 	}
 	var below folder
+	var found *reason
 	for _, m := range c.made {
 		for _, x := range m.Removed {
 			if x.Path == p {
@@ -75,12 +76,19 @@ func (c *contents) explainFile(ctx context.Context, w *workshop, name string) (*
 		for i := range ix.Entries {
 			e := &ix.Entries[i]
 			if e.Path == p && e.Type != layer.Dir {
-				return c.entry(e, m), nil
+				if found == nil {
+					found = c.entry(e, m)
+				} else {
+					c.owned(found, ownersOf(e, m)) // the same bytes, in another layer
+				}
 			}
 			if (p == "" || strings.HasPrefix(e.Path, p+"/")) && e.Type == layer.Regular {
 				below.add(e, m.Layer.Name)
 			}
 		}
+	}
+	if found != nil {
+		return found, nil
 	}
 	for _, l := range c.li.Layers {
 		if l.Kind != "bytecode" {
@@ -215,14 +223,18 @@ func (c *contents) entry(e *layer.Entry, m convert.Made) *reason {
 	if elf := e.ELF; elf != nil && len(elf.Needed) > 0 {
 		r.Facts = append(r.Facts, [2]string{"needs", strings.Join(elf.Needed, " ")})
 	}
-	owners := []string{e.Owner}
+	c.owned(r, ownersOf(e, m))
+	return r
+}
+
+// ownersOf are the wheels or packages of a layer that bring a file.
+func ownersOf(e *layer.Entry, m convert.Made) []string {
 	for _, x := range m.Shared {
 		if x.Path == e.Path {
-			owners = x.Owners
+			return x.Owners
 		}
 	}
-	c.owned(r, owners)
-	return r
+	return []string{e.Owner}
 }
 
 // bare is an owner's name, without the word that says what it is: "wheel:torch".
