@@ -37,6 +37,17 @@ func (e *UVError) Hint() string {
 	return "put uv " + uvVersion + " on PATH, or let python3 -m pip reach an index that has it (PIP_INDEX_URL, pip.conf)"
 }
 
+// InterpreterError says that this host has no Python, of which uv wants one before it chooses
+// for another.
+type InterpreterError struct{ Reason string }
+
+func (e *InterpreterError) Error() string { return "running uv: " + e.Reason }
+
+// Hint says what to do.
+func (e *InterpreterError) Hint() string {
+	return "install any Python 3 on this host (apt-get install python3); nothing of the image is run in it"
+}
+
 // uv is a uv program that is ready to be run.
 type uv struct{ path string }
 
@@ -195,6 +206,9 @@ func (u *uv) run(ctx context.Context, stdin string, args ...string) (string, err
 		text := tidy(errs.String())
 		if hostError.MatchString(text) {
 			return "", fmt.Errorf("running uv: %s", text)
+		}
+		if strings.HasPrefix(text, "No interpreter found") {
+			return "", &InterpreterError{text}
 		}
 		return "", &InputError{"uv finds no versions that fit together: " + text}
 	}

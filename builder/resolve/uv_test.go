@@ -40,6 +40,7 @@ func TestAUVThatIsKilledSaysNothingOfVersions(t *testing.T) {
 func TestWhatUVSaysOfTheHostIsNoMistakeOfTheRecipe(t *testing.T) {
 	for text, mistake := range map[string]bool{
 		"error: Failed to initialize cache at `x`\n  cause: failed to write to file `x/CACHEDIR.TAG`: No space left on device (os error 28)":       false,
+		"error: No interpreter found for Python 3.13.5 in virtual environments, managed installations, or search path":                             false,
 		"error: No solution found when resolving dependencies\n  cause: Because only foo==1.0 is available and you require foo>2, we can conclude": true,
 	} {
 		path := filepath.Join(t.TempDir(), "uv")
