@@ -3,6 +3,7 @@ package sbom
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -183,13 +184,63 @@ var attacks = map[string]struct {
 		}
 		return imageOf(all)
 	}, "100001 descriptions of packages"},
-	"a jar of 10 GB": {func() *Image { return bomb("opt/a.jar", 10<<30) }, "/opt/a.jar"},
-	"a jar of ten million entries": {func() *Image {
-		im := bomb("opt/a.jar", 460<<20)
-		im.Layers[1].Open = func(int) (io.Reader, error) { return io.LimitReader(directory{}, 460<<20), nil }
+	"a jar of 10 GB":     {func() *Image { return bomb("opt/a.jar", 10<<30) }, "/opt/a.jar"},
+	"a jar that is none": {func() *Image { return bomb("opt/a.jar", 40<<20) }, ""},
+	"a manifest of 1 GB in a jar": {func() *Image {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		w, _ := z.Create("META-INF/MANIFEST.MF") // a buffer takes all
+		_, _ = io.Copy(w, io.LimitReader(endless{}, 1<<30))
+		_ = z.Close()
+		return imageOf(debian(), files{"opt/a.jar": b.String()})
+	}, "/opt/a.jar"},
+	"jars in one another": {func() *Image {
+		inner := jar(3, 0)
+		for range maxInside + 1 {
+			var b bytes.Buffer
+			z := zip.NewWriter(&b)
+			w, _ := z.Create("inner.jar")
+			_, _ = io.WriteString(w, inner)
+			_ = z.Close()
+			inner = b.String()
+		}
+		return imageOf(debian(), files{"opt/a.jar": inner})
+	}, "archives are in one another"},
+	"a jar of a million entries": {func() *Image {
+		im := bomb("opt/a.jar", 46*1_000_000)
+		im.Layers[1].Open = func(int) (io.Reader, error) { return io.LimitReader(directory{}, 46*1_000_000), nil }
 		return im
 	}, "it has more than 200000 entries"},
 	"a jar of as many entries as are taken": {func() *Image { return imageOf(debian(), files{"opt/a.jar": jar(maxMembers, 0)}) }, ""},
+	"a jar in a jar": {func() *Image {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		w, _ := z.Create("inner.jar")
+		n := int64(1_000_000)
+		_, _ = io.Copy(w, io.LimitReader(directory{}, 46*n))
+		end := make([]byte, 56+20+22)
+		copy(end, "PK\x06\x06")
+		le := binary.LittleEndian
+		le.PutUint64(end[4:], 44)
+		le.PutUint64(end[24:], uint64(n))
+		le.PutUint64(end[32:], uint64(n))
+		le.PutUint64(end[40:], uint64(46*n))
+		le.PutUint64(end[48:], 0)
+		copy(end[56:], "PK\x06\x07")
+		le.PutUint64(end[64:], uint64(46*n))
+		le.PutUint32(end[72:], 1)
+		copy(end[76:], "PK\x05\x06")
+		for _, at := range []int{84, 86} {
+			le.PutUint16(end[at:], 0xffff)
+		}
+		le.PutUint32(end[88:], 0xffffffff)
+		le.PutUint32(end[92:], 0xffffffff)
+		_, _ = w.Write(end)
+		w, _ = z.Create("META-INF/MANIFEST.MF")
+		_, _ = io.WriteString(w, "Manifest-Version: 1.0\n")
+		_ = z.Close()
+		return imageOf(debian(), files{"opt/a.jar": b.String()})
+	}, "it has more than 200000 entries"},
 	"a copyright file of 1 GB": {func() *Image {
 		im := bomb("usr/share/doc/libc6/copyright", 1<<30)
 		return im

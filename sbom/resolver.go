@@ -37,7 +37,6 @@ const (
 	inMemory  = 4 << 20
 	maxText   = 32 << 20 // of a file that is no program, as far as it is read
 	maxHeader = 64 << 20 // of a model in GGUF, whose cataloger copies the first 50 MB to disk
-	maxJar    = 1 << 29  // of a Java archive, which its cataloger copies to disk; Ray's has 35 MB, H2O's 300 MB
 	maxLists  = 96 << 20 // of all lists of files together: RECORD, *.list, *.md5sums
 )
 
@@ -206,6 +205,9 @@ func (r *resolver) open(n *node) (io.ReadCloser, error) {
 		}
 		return c, nil
 	}
+	if isJar(n.path) {
+		return r.openJar(n, from)
+	}
 	in, err := from()
 	if err != nil {
 		return nil, where(err)
@@ -228,11 +230,8 @@ func (r *resolver) open(n *node) (io.ReadCloser, error) {
 	}
 	if size > inMemory {
 		left := int64(maxText)
-		switch {
-		case strings.HasSuffix(n.path, ".gguf"):
+		if strings.HasSuffix(n.path, ".gguf") {
 			left = maxHeader
-		case isJar(n.path):
-			left, in = maxJar, &members{r: r, n: n, in: in}
 		}
 		return &streamed{r: r, n: n, in: in, most: left, left: left}, nil
 	}
@@ -274,41 +273,6 @@ func (p *paragraphs) Read(b []byte) (int, error) {
 	}
 	if p.count > maxPackages {
 		return 0, p.r.fail(p.r.wrong(p.n, "it describes more than %d packages", maxPackages))
-	}
-	return n, err
-}
-
-// isJar says whether Syft reads a file as a Java archive.
-func isJar(p string) bool {
-	switch path.Ext(p) {
-	case ".jar", ".war", ".ear", ".par", ".sar", ".nar", ".jpi", ".hpi", ".kar", ".far", ".lpkg", ".rar", ".zap":
-		return true
-	}
-	return false
-}
-
-// maxMembers is how many entries a Java archive may have: the list of them is kept in memory.
-const maxMembers = 200_000
-
-// members refuses an archive of more, by the marks of its central directory (APPNOTE.TXT 4.3.12).
-type members struct {
-	r     *resolver
-	n     *node
-	in    io.Reader
-	last  [3]byte // what has passed before
-	count int
-}
-
-func (m *members) Read(b []byte) (int, error) {
-	n, err := m.in.Read(b)
-	mark := []byte("PK\x01\x02")
-	edge := append(m.last[:], b[:min(n, 3)]...) // a mark may lie over two pieces
-	m.count += bytes.Count(edge, mark) + bytes.Count(b[:n], mark)
-	if tail := append(m.last[:], b[max(0, n-3):n]...); len(tail) >= 3 {
-		copy(m.last[:], tail[len(tail)-3:])
-	}
-	if m.count > maxMembers {
-		return 0, m.r.fail(m.r.wrong(m.n, "it has more than %d entries", maxMembers))
 	}
 	return n, err
 }
