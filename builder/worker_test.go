@@ -526,7 +526,7 @@ func (w *waiter) Write(p []byte) (int, error) {
 // Of a program that was to reach a builder, and cannot, the last line says why.
 func TestAProgramThatReachesNoBuilderIsQuoted(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "docker"), "#!/bin/sh\necho 'I1130 noise' >&2\necho 'Error: No such container: \"nope\"' >&2\nexit 1\n", 0o700)
+	write(t, filepath.Join(dir, "docker"), "#!/bin/sh\nsleep 1 # what it is told fits into the pipe until then\necho 'I1130 noise' >&2\necho 'Error: No such container: \"nope\"' >&2\nexit 1\n", 0o700)
 	t.Setenv("PATH", dir+":/usr/bin:/bin")
 	_, err := connect(t.Context(), "docker-container://nope", "linux/amd64")
 	want := `connecting to builder "docker-container://nope": docker exec -i nope buildctl dial-stdio: exit status 1: Error: No such container: "nope"`
