@@ -45,7 +45,7 @@ func main() {
 	if failed > 0 {
 		os.Exit(1)
 	}
-	fmt.Printf("%d packages fit %s/%s\n", len(checked), system, arch)
+	fmt.Fprintf(os.Stdout, "%d packages fit %s/%s\n", len(checked), system, arch)
 }
 
 // check keeps no syntax, which would be gigabytes.
