@@ -244,12 +244,7 @@ type source struct {
 
 // modules lists the modules of a layer.
 func (b *Builder) modules(c compilation, m convert.Made) ([]source, error) {
-	f, _, err := b.Store.Open(m.Index)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	index, err := layer.DecodeIndex(f)
+	index, err := m.LoadIndex(b.Store)
 	if err != nil {
 		return nil, err
 	}

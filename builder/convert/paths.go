@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/forge-build/forge/builder/layer"
+	"github.com/forge-build/forge/builder/store"
 )
 
 // checkPaths compares the layers of each environment: one path has one content in all of
@@ -98,7 +99,7 @@ func (m *maker) compare(env string, made []*Made) (map[string][]Shared, error) {
 
 // addLayer adds the files of a layer's index to a tree and returns their paths.
 func (m *maker) addLayer(t *tree, x *Made) ([]string, error) {
-	ix, err := m.index(x)
+	ix, err := x.LoadIndex(m.o.Store)
 	if err != nil {
 		return nil, err
 	}
@@ -123,16 +124,16 @@ func (m *maker) addLayer(t *tree, x *Made) ([]string, error) {
 	return paths, nil
 }
 
-// index reads a made layer's index from the store.
-func (m *maker) index(x *Made) (*layer.Index, error) {
-	f, _, err := m.o.Store.Open(x.Index)
+// LoadIndex reads the layer's index from the store.
+func (made *Made) LoadIndex(s *store.Store) (*layer.Index, error) {
+	f, _, err := s.Open(made.Index)
 	if err != nil {
-		return nil, fmt.Errorf("reading index of layer %q: %w", x.Layer.Name, err)
+		return nil, fmt.Errorf("reading index of layer %q: %w", made.Layer.Name, err)
 	}
-	defer f.Close()
+	defer f.Close() // only read
 	ix, err := layer.DecodeIndex(f)
 	if err != nil {
-		return nil, fmt.Errorf("reading index of layer %q: %w", x.Layer.Name, err)
+		return nil, fmt.Errorf("reading index of layer %q: %w", made.Layer.Name, err)
 	}
 	return ix, nil
 }

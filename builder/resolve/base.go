@@ -11,7 +11,6 @@ import (
 
 	"github.com/forge-build/forge/builder/base"
 	"github.com/forge-build/forge/builder/convert"
-	"github.com/forge-build/forge/builder/layer"
 	"github.com/forge-build/forge/builder/store"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
@@ -81,12 +80,7 @@ func Fits(b *base.Image, wheels []lock.Wheel, made []convert.Made, s *store.Stor
 		if newer(m.GLIBC, n.GLIBC) {
 			n.GLIBC = m.GLIBC
 		}
-		f, _, err := s.Open(m.Index)
-		if err != nil {
-			return err
-		}
-		ix, err := layer.DecodeIndex(f)
-		_ = f.Close() // only read
+		ix, err := m.LoadIndex(s)
 		if err != nil {
 			return err
 		}

@@ -25,11 +25,14 @@ func GPUNotes(im *recipes.Image, below *base.Image, li *lock.Image, made []conve
 	if len(d.GPUWheels) > 0 && d.CUDA != "" {
 		var list []string
 		for _, w := range li.Wheels {
-			if slices.Contains(d.GPUWheels, w.Name+" "+w.Version) && !w.Requested && len(w.RequiredBy) > 0 {
-				list = append(list, w.Name+" "+w.Version+" (for "+strings.Join(w.RequiredBy, ", ")+")")
-			} else if slices.Contains(d.GPUWheels, w.Name+" "+w.Version) {
-				list = append(list, w.Name+" "+w.Version)
+			is := w.Name + " " + w.Version
+			if !slices.Contains(d.GPUWheels, is) {
+				continue
 			}
+			if !w.Requested && len(w.RequiredBy) > 0 {
+				is += " (for " + strings.Join(w.RequiredBy, ", ") + ")"
+			}
+			list = append(list, is)
 		}
 		note := fmt.Sprintf("%s: made for CUDA %s, so the image asks for driver %s or newer", strings.Join(slices.Compact(list), ", "), d.CUDA, d.Driver)
 		if im.Start.NoGPU == "stop" {
@@ -38,12 +41,9 @@ func GPUNotes(im *recipes.Image, below *base.Image, li *lock.Image, made []conve
 		notes = append(notes, note)
 	}
 	g := gpuNotes{li: li, store: s, linked: map[string]map[string]bool{}, brought: map[string]map[string]bool{}}
-	for _, m := range made {
-		if len(m.GPUs) > 0 {
-			if err := g.read(made); err != nil {
-				return nil, err
-			}
-			break
+	if slices.ContainsFunc(made, func(m convert.Made) bool { return len(m.GPUs) > 0 }) {
+		if err := g.read(made); err != nil {
+			return nil, err
 		}
 	}
 	for _, m := range made {
@@ -93,12 +93,7 @@ func (g gpuNotes) read(made []convert.Made) error {
 		default:
 			continue
 		}
-		f, _, err := g.store.Open(m.Index)
-		if err != nil {
-			return err
-		}
-		ix, err := layer.DecodeIndex(f)
-		_ = f.Close() // only read
+		ix, err := m.LoadIndex(g.store)
 		if err != nil {
 			return err
 		}

@@ -69,7 +69,7 @@ func (c *contents) explainFile(ctx context.Context, w *workshop, name string) (*
 				below.leftOut(x)
 			}
 		}
-		ix, err := readIndex(s, m.Index)
+		ix, err := m.LoadIndex(s)
 		if err != nil {
 			return nil, err
 		}
@@ -196,15 +196,6 @@ func (c *contents) ofBase(ctx context.Context, w *workshop, p string) (*reason, 
 	}
 	r.Facts = append(r.Facts, [2]string{"layer", found.Layer})
 	return r, nil
-}
-
-func readIndex(s *store.Store, sum string) (*layer.Index, error) {
-	f, _, err := s.Open(sum)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // only read
-	return layer.DecodeIndex(f)
 }
 
 // entry explains a file that is in the image.
