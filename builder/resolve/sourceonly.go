@@ -47,18 +47,24 @@ func (x *index) passedOver(g group, v version, python, glibc string) (note strin
 			built = r
 		}
 	}
+	chosen := releaseOf(v.version)
+	before := chosen == "" && source+built != ""
+	behind := chosen != "" && v.requested && newer(source, built) && newer(source, chosen)
+	if !before && !behind {
+		return "", nil
+	}
 	lines := x.linesFor(g, v.name)
 	const remedy = "build one and name it in the recipe: wheel %q {}"
 	file := "dist/" + strings.ReplaceAll(v.name, "-", "_") + "-….whl"
-	switch chosen := releaseOf(v.version); {
-	case chosen == "" && source+built != "" && !slices.ContainsFunc(lines, asksForPre.MatchString):
+	switch {
+	case before && !slices.ContainsFunc(lines, asksForPre.MatchString):
 		what, have := "only source distributions of its releases, up to "+source, "versions with a wheel: "+strings.Join(newest(fits), ", ")
 		if len(others) > 0 {
 			what = "no wheel of a release for Python " + python + " on " + x.im.Platform
 			have += "; wheels for others: " + strings.Join(newest(others), ", ")
 		}
 		return "", &InputError{fmt.Sprintf("%s has %s, and forge runs no setup code%s; %s. Ask for one of these versions by its number, or "+remedy, v.name, what, x.askers(v.name), have, file)}
-	case chosen != "" && v.requested && newer(source, built) && newer(source, chosen) && !slices.ContainsFunc(lines, func(l string) bool { return strings.ContainsAny(l, "=<~") }):
+	case behind && !slices.ContainsFunc(lines, func(l string) bool { return strings.ContainsAny(l, "=<~") }):
 		return fmt.Sprintf("%s %s is the newest version with a wheel; %s comes as source alone, and forge runs no setup code: "+remedy, v.name, v.version, source, file), nil
 	}
 	return "", nil
