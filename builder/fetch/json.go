@@ -34,7 +34,7 @@ func strictJSON(body []byte) error {
 			return fmt.Errorf("is empty")
 		}
 		if err != nil {
-			return fmt.Errorf("is not JSON at byte %d: %w", d.InputOffset(), err)
+			return fmt.Errorf("is not JSON at byte %d: %s", d.InputOffset(), bytesEscaped(err.Error()))
 		}
 		top := len(open) - 1
 		if top >= 0 && open[top].keys != nil && !open[top].value && tok != json.Delim('}') {
@@ -72,6 +72,20 @@ func strictJSON(body []byte) error {
 		return fmt.Errorf("goes on after its end, at byte %d", d.InputOffset())
 	}
 	return nil
+}
+
+// bytesEscaped writes what is not ASCII in an error of Go's decoder as the byte that it
+// stands for: the decoder shows a byte as if it were a rune ('Ã' for the first byte of é).
+func bytesEscaped(message string) string {
+	var b strings.Builder
+	for _, r := range message {
+		if r > '~' {
+			fmt.Fprintf(&b, `\x%02x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // jsonFile is a row as PEP 691, 700, 714 define it.

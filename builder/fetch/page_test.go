@@ -168,6 +168,7 @@ func TestHostileJSON(t *testing.T) { // IDX-04
 		"a list":                    {"IDX-04", `[]`, "is no page"},
 		"null":                      {"IDX-04", `null`, `version ""`},
 		"nothing":                   {"IDX-04", ``, "is empty"},
+		"a letter between values":   {"IDX-04", `{"meta": é}`, `invalid character '\xc3'`},
 		"half":                      {"IDX-04", jsonPage(row())[:100], "is not JSON"},
 		"no files":                  {"IDX-04", `{"meta": {"api-version": "1.0"}, "name": "torch"}`, `lacks "name" or "files"`},
 		"not UTF-8":                 {"IDX-03", jsonPage(row("/x", "/\xff")), "not UTF-8"},
@@ -268,6 +269,7 @@ func TestProject(t *testing.T) {
 func FuzzPage(f *testing.F) {
 	f.Add(typeJSON, jsonPage(torch.row()))
 	f.Add(typeHTML, `<a href="/torch-1-py3-none-any.whl#sha256=`+sumA+`" data-yanked>torch-1-py3-none-any.whl</a>`)
+	f.Add(typeJSON, "\xcf")
 	f.Add(typeHTML, `<base href=x><a href="::"`)
 	at := &url.URL{Scheme: "https", Host: "a.test", Path: "/simple/torch/"}
 	f.Fuzz(func(t *testing.T, contentType, body string) {
