@@ -99,13 +99,16 @@ func TestMissingWheelEndsAll(t *testing.T) {
 	}
 }
 
-// The largest layers come first, those that have all members before those that wait.
-func TestLargestFirst(t *testing.T) {
+// The layers with the most work come first, those that have all members before those that wait.
+func TestMostWorkFirst(t *testing.T) {
 	q := &queue{}
 	q.cond = sync.NewCond(&q.mu)
 	var jobs []*job
-	for i, size := range []int64{3, 9, 5} {
-		j := &job{layer: lock.Layer{Name: fmt.Sprint(i)}, size: size, parts: make([]part, 2)}
+	for i, l := range []struct {
+		kind string
+		size int64
+	}{{"wheels", 3}, {"wheels", 30}, {"debian", 2}} {
+		j := &job{layer: lock.Layer{Name: fmt.Sprint(i), Kind: l.kind}, size: l.size, parts: make([]part, 2)}
 		jobs = append(jobs, j)
 		q.add(j)
 	}
@@ -119,7 +122,7 @@ func TestLargestFirst(t *testing.T) {
 		q.arrived(task)
 	}
 	if order[0] != jobs[1] || order[2] != jobs[2] || order[4] != jobs[0] {
-		t.Error("members are not fetched largest first")
+		t.Error("members are not fetched by work")
 	}
 	for _, want := range []int{1, 2, 0} {
 		if got := q.take(context.Background()); got != jobs[want] {

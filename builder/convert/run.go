@@ -11,8 +11,9 @@ import (
 // downloads is how many members are fetched at a time.
 const downloads = 4
 
-// run makes all jobs. Fetchers bring members in, the largest layer's first; a layer whose
-// members are all there is converted, the largest first. The first error ends everything.
+// run makes all jobs. Fetchers bring members in, those of the layer with the most work first; a
+// layer whose members are all there is converted, the one with the most work first, so that no
+// long one is left for one processor at the end. The first error ends everything.
 func (m *maker) run(ctx context.Context, jobs []*job) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -81,7 +82,7 @@ func (m *maker) hold(q *queue) (release func(), err error) {
 type queue struct {
 	mu      sync.Mutex
 	cond    *sync.Cond
-	tasks   []task // to fetch, largest layer first
+	tasks   []task // to fetch, the layer with the most work first
 	missing map[*job]int
 	ready   []*job
 	left    int // layers nobody converts yet
@@ -102,7 +103,7 @@ func (q *queue) add(j *job) {
 	}
 	q.missing[j] = len(j.parts)
 	q.left++
-	sort.SliceStable(q.tasks, func(a, b int) bool { return q.tasks[a].job.size > q.tasks[b].job.size })
+	sort.SliceStable(q.tasks, func(a, b int) bool { return q.tasks[a].job.work() > q.tasks[b].job.work() })
 }
 
 func (q *queue) wake() {
@@ -136,7 +137,7 @@ func (q *queue) arrived(t task) bool {
 	return true
 }
 
-// take waits for a layer with all its members and returns the largest.
+// take waits for a layer with all its members and returns the one with the most work.
 func (q *queue) take(ctx context.Context) *job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -148,7 +149,7 @@ func (q *queue) take(ctx context.Context) *job {
 	}
 	best := 0
 	for i, j := range q.ready {
-		if j.size > q.ready[best].size {
+		if j.work() > q.ready[best].work() {
 			best = i
 		}
 	}
