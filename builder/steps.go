@@ -93,14 +93,44 @@ func testKey(r *Result, t recipes.Test) string {
 	return sumOf([]byte(fmt.Sprintf("%s %q %q %q", r.Digest, t.Name, t.Command, list(t.Env))))
 }
 
-// able says before any work whether the plan's steps can be executed here.
+// able says before any work whether the plan's steps can be executed here. A daemon that the
+// user names is asked, too, where layers have to be made first; else the step that needs it will
+// soon notice, or nothing is left to execute.
 func (b *Builder) able(ctx context.Context, p *Plan) error {
 	words := b.words(p)
 	if len(words) == 0 {
 		return nil
 	}
-	_, err := b.choose(ctx, p.Image.Platform, words)
-	return err
+	address, err := b.choose(ctx, p.Image.Platform, words)
+	if err != nil || address != b.Mode || address == "embedded" {
+		return err
+	}
+	if there, err := b.converted(p); there || err != nil {
+		return err
+	}
+	w, err := connect(ctx, address, p.Image.Platform)
+	if err != nil {
+		return err
+	}
+	w.close()
+	return nil
+}
+
+// converted says whether the store has every layer that the lock states.
+func (b *Builder) converted(p *Plan) (bool, error) {
+	for _, l := range p.Layers {
+		if l.Lock == nil {
+			continue
+		}
+		blob, ok := l.Lock.Blobs[string(codecOf(*l.Lock, b.codec(p)))]
+		if !ok {
+			return false, nil
+		}
+		if _, ok, err := b.Store.Stat(strings.TrimPrefix(blob.Digest, "sha256:")); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // words are the parts of the recipe that need something executed in this build.

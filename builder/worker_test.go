@@ -29,6 +29,7 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/forge-build/forge/recipes"
+	"github.com/forge-build/forge/recipes/lock"
 )
 
 func TestAddressesAreJudged(t *testing.T) {
@@ -403,6 +404,30 @@ func TestDaemonsThatAreNone(t *testing.T) {
 		if d := time.Since(began); d > 10*time.Second {
 			t.Errorf("%s: it took %s", name, d)
 		}
+	}
+}
+
+// A daemon that the user names is asked before anything is fetched or made; where the layers are
+// there and the tests' results are kept, nobody needs it.
+func TestANamedDaemonIsAskedFirst(t *testing.T) {
+	b, im, li := scratch(t)
+	b.NoTest, b.Mode = false, (&fake{}).serve(t)
+	im.Tests = []recipes.Test{{Name: "a", Command: []string{"true"}}}
+	build(t, b, im, li)
+	b.Mode = "unix://" + socket(t)
+	if r := build(t, b, im, li); len(r.Tests) != 1 || !r.Tests[0].Kept {
+		t.Errorf("without the daemon: %+v", r.Tests)
+	}
+	p, err := New(im, li)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Layers = append(p.Layers, PlannedLayer{Name: "unknown", Kind: "wheels", Lock: &lock.Layer{Name: "unknown", Kind: "wheels", Members: []string{sumOf(nil)},
+		Blobs: map[string]lock.Blob{"zstd": {Digest: "sha256:" + sumOf(nil)}}}})
+	_, err = b.Build(context.Background(), p) // to make this layer would end with another error
+	var c *ConnectError
+	if !errors.As(err, &c) || c.Address != b.Mode {
+		t.Errorf("got %v", err)
 	}
 }
 
