@@ -24,6 +24,7 @@ func whole(t *testing.T, l Licence) {
 func FuzzMetadata(f *testing.F) {
 	f.Add("License: BSD\nLicense-Expression: MIT OR (Apache-2.0 AND LicenseRef-x)\nClassifier: License :: OSI Approved :: MIT License\n", "text")
 	f.Add("License: GPL-2.0-or-laterX+\n more\nLicense-File: ../../x\n", "")
+	f.Add("License: GPL-2.0-or-later+", "")
 	f.Add("License-Expression: GPL-2.0+ WITH Classpath-exception-2.0 or-later\n", "")
 	f.Fuzz(func(t *testing.T, metadata, text string) {
 		m := ReadMetadata([]byte(metadata))

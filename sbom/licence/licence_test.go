@@ -12,7 +12,7 @@ func TestWordsWithOneMeaning(t *testing.T) {
 		"MIT": "MIT", "mit": "MIT", "The MIT License": "MIT", "MIT License (MIT)": "MIT", "Expat": "MIT",
 		"Apache 2.0": "Apache-2.0", "Apache License, Version 2.0": "Apache-2.0", "apache software license 2.0": "Apache-2.0", "Apache-2": "Apache-2.0", "Apache License v2.0": "Apache-2.0",
 		"BSD 3-Clause": "BSD-3-Clause", "3-Clause BSD License": "BSD-3-Clause", "New BSD": "BSD-3-Clause", "BSD-2-clause": "BSD-2-Clause",
-		"Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0", "GPLv3+": "GPL-3.0-or-later", "GPL-2.0": "GPL-2.0-only", "GPL-2.0+": "GPL-2.0-or-later",
+		"Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0", "GPLv3+": "GPL-3.0-or-later", "GPL-2.0": "GPL-2.0-only", "GPL-2.0+": "GPL-2.0-or-later", "GPL-2.0-or-later+": "GPL-2.0-or-later", "Apache-2.0+": "Apache-2.0+",
 		"GNU Lesser General Public License v3 or later (LGPLv3+)": "LGPL-3.0-or-later", "MPL-1.1+": "MPL-1.1+",
 		"Apache 2.0 or MIT": "Apache-2.0 OR MIT", "mit and (apache-2.0 or bsd-3-clause)": "MIT AND (Apache-2.0 OR BSD-3-Clause)",
 		"Apache-2.0 WITH LLVM-exception": "Apache-2.0 WITH LLVM-exception", "ISC License (ISCL)": "ISC", "Zero-Clause BSD (0BSD)": "0BSD",

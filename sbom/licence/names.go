@@ -34,7 +34,8 @@ func spdxID(name string) string {
 	for _, try := range map[bool][]string{false: {name, name + "-only"}, true: {base + "-or-later", name}}[later] {
 		if try == name && later {
 			if ok, id := spdxexp.ActiveLicense(base); ok {
-				return id + "+"
+				e, _ := Valid(id + "+") // which "or-later" says already
+				return e
 			}
 		}
 		if ok, id := spdxexp.ActiveLicense(try); ok {
