@@ -174,6 +174,7 @@ func TestHostileJSON(t *testing.T) { // IDX-04
 		"not UTF-8":                 {"IDX-03", jsonPage(row("/x", "/\xff")), "not UTF-8"},
 		"http":                      {"IDX-02", jsonPage(row("/x", "http://a.test/x")), "from https to http"},
 		"file:":                     {"IDX-02", jsonPage(row("/x", "file:///etc/passwd")), `scheme "file"`},
+		"no address":                {"IDX-04", jsonPage(row("/x", "https://[::1/x")), "cannot be parsed"},
 		"a password":                {"IDX-02", jsonPage(row("/x", "https://me:secret@b.test/x")), "user name or password"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -207,6 +208,25 @@ func TestContentTypeDecides(t *testing.T) { // IDX-03
 		if _, err := parse(t, contentType, link); err != nil {
 			t.Errorf("%s: %v", contentType, err)
 		}
+	}
+}
+
+func TestAPageComesWholeAndAsItIs(t *testing.T) { // IDX-01
+	for want, answer := range map[string]func(http.ResponseWriter){
+		"a part that nobody asked for": func(rw http.ResponseWriter) {
+			rw.Header().Set("Content-Range", "bytes 0-9/10")
+			rw.WriteHeader(http.StatusPartialContent)
+		},
+		`in the encoding "gzip"`: func(rw http.ResponseWriter) { rw.Header().Set("Content-Encoding", "gzip") },
+	} {
+		w := newWorld(t)
+		root := w.host("a.test", func(rw http.ResponseWriter, r *http.Request) {
+			rw.Header().Set("Content-Type", typeJSON)
+			answer(rw)
+			serve(jsonPage(torch.row()))(rw, r)
+		})
+		_, err := w.f.Project(context.Background(), root+"/simple", "torch")
+		wantID(t, err, "IDX-01", "https://a.test/simple/torch/", want)
 	}
 }
 

@@ -121,6 +121,11 @@ func TestUVIsAskedOnce(t *testing.T) {
 		t.Errorf("asked %d times", asked)
 	}
 	w = newWorld(t)
+	w.f.AskDefaultIndex = func(context.Context) (string, error) { return "", errors.New("no uv") }
+	if got, err := w.f.IndexURL(context.Background(), "default", nil); err == nil || got != "" || !strings.Contains(err.Error(), "no uv") || !strings.Contains(err.Error(), "FORGE_INDEX_URL") {
+		t.Errorf("uv does not say: %q, %v", got, err)
+	}
+	w = newWorld(t)
 	var s *SettingsError
 	if _, err := w.f.IndexURL(context.Background(), "default", nil); !errors.As(err, &s) || !strings.Contains(err.Error(), "FORGE_INDEX_URL") {
 		t.Errorf("nobody knows: %v", err)
