@@ -54,6 +54,7 @@ type endRecord struct {
 }
 
 type endRecord64 struct {
+	sig              uint32 // 0: as it must be
 	size             uint64
 	disk, dirDisk    uint32
 	here, total      uint64
@@ -109,7 +110,7 @@ func (a *archive) bytes() []byte {
 		}
 		at := len(b)
 		if !a.end.omitBody {
-			b = le.AppendUint32(b, sigEnd64)
+			b = le.AppendUint32(b, or(e.sig, sigEnd64))
 			b = le.AppendUint64(b, e.size)
 			b = le.AppendUint16(b, 45)
 			b = le.AppendUint16(b, 45)

@@ -47,12 +47,13 @@ func TestRecord(t *testing.T) {
 		{"size with a leading zero", "WHL-01", parts{rows: replaceRow(",14\n", ",014\n")}},
 		{"huge size", "WHL-01", parts{rows: replaceRow(",14\n", ",99999999999999999999\n")}},
 		{"row twice", "WHL-01", parts{rows: replaceRow(good, good+good)}},
-		{"own row twice", "WHL-01", parts{rows: func(r string) string { return r + "demo-1.0.dist-info/RECORD,,\n" }}},
+		{"own row twice", "WHL-01", parts{rows: replaceRow(good, "demo-1.0.dist-info/RECORD,,\n")}},
+		{"own row twice, by another name", "WHL-01", parts{rows: replaceRow(good, "demo/RECORD,,\n")}},
 		{"no own row", "WHL-01", parts{rows: replaceRow("demo-1.0.dist-info/RECORD,,\n", "")}},
 		{"own row of another folder", "WHL-01", parts{rows: replaceRow("demo-1.0.dist-info/RECORD,,\n", "other-1.0.dist-info/RECORD,,\n")}},
 		{"backslashes", "WHL-01", parts{rows: replaceRow(name, `demo\__init__.py`)}},
-		{"absolute path", "WHL-01", parts{rows: with("/etc/passwd")}},
-		{"path that leaves", "WHL-01", parts{rows: with("../x")}},
+		{"absolute path", "WHL-01", parts{rows: replaceRow(name, "/etc/passwd")}},
+		{"path that leaves", "WHL-01", parts{rows: replaceRow(name, "../x")}},
 		{"quoted line feed", "WHL-01", parts{rows: replaceRow(name, "\"demo/\n__init__.py\"")}},
 		{"byte order mark", "WHL-01", parts{rows: func(r string) string { return "\ufeff" + r }}},
 		{"own row with a hash", "WHL-01", parts{rows: replaceRow("RECORD,,\n", "RECORD,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n")}},
@@ -68,17 +69,18 @@ func TestRecord(t *testing.T) {
 		{"hash of wrong length", "WHL-01", parts{rows: replaceRow(",14\n", "AAAA,14\n")}},
 		{"many rows for files that are not there", "WHL-01", parts{rows: func(r string) string { return r + strings.Repeat("x,,\n", 5000) }}},
 		{"rows that expand without end", "WHL-01", parts{rows: func(r string) string { return r + strings.Repeat("\n", 1<<20) }}},
-		{"a row for RECORD.jws", "WHL-01", parts{rows: func(r string) string { return row("demo-1.0.dist-info/RECORD.jws", "x") + r },
-			files: []text{{"demo-1.0.dist-info/RECORD.jws", "x"}}}},
-		{"a row for RECORD.p7s", "WHL-01", parts{rows: func(r string) string { return row("demo-1.0.dist-info/RECORD.p7s", "x") + r },
-			files: []text{{"demo-1.0.dist-info/RECORD.p7s", "x"}}}},
+		{"a row for RECORD.jws", "WHL-01", parts{files: []text{{"demo-1.0.dist-info/RECORD.jws", "x"}}}},
+		{"a row for RECORD.p7s", "WHL-01", parts{files: []text{{"demo-1.0.dist-info/RECORD.p7s", "x"}}}},
 	}
+	said := sentences{}
+	defer said.golden(t, "testdata/record.txt")
 	for _, tt := range tests {
 		t.Run(tt.what, func(t *testing.T) {
 			w, err := tt.p.open()
 			if err == nil {
 				err = readAll(w)
 			}
+			said.note(tt.what, err)
 			wantID(t, err, tt.id)
 		})
 	}
@@ -316,9 +318,12 @@ func TestEntryPoints(t *testing.T) {
 		{"demo = a:b\nDEMO = a:c", "WHL-04", EntryPoint{}},
 		{strings.Repeat("x", 256) + " = a:b", "WHL-04", EntryPoint{}},
 	}
+	said := sentences{}
+	defer said.golden(t, "testdata/entrypoints.txt")
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%.40q", tt.line), func(t *testing.T) {
 			w, err := parts{files: []text{{"demo-1.0.dist-info/entry_points.txt", "# comment\n[other]\nfree = text with spaces\n\n[console_scripts]\n" + tt.line + "\n"}}}.open()
+			said.note(fmt.Sprintf("%.40q", tt.line), err)
 			wantID(t, err, tt.id)
 			if err == nil && (len(w.EntryPoints.Console) != 1 || w.EntryPoints.Console[0] != tt.want) {
 				t.Errorf("%+v", w.EntryPoints)
