@@ -234,9 +234,12 @@ func TestSchemes(t *testing.T) {
 		{"other-1.0.data/purelib/x.py", "WHL-03"},
 		{"demo-2.0.data/purelib/x.py", "WHL-03"},
 	}
+	said := sentences{}
+	defer said.golden(t, "testdata/schemes.txt")
 	for _, tt := range tests {
 		t.Run(tt.path, func(t *testing.T) {
 			_, err := parts{files: []text{{"demo/__init__.py", ""}, {tt.path, ""}}}.open()
+			said.note(tt.path, err)
 			wantID(t, err, tt.id)
 		})
 	}
@@ -384,6 +387,7 @@ func TestMetadata(t *testing.T) {
 		{"a direct reference with extras", "WHL-05", "Requires-Dist: evil[a,b]@https://evil.example/x.whl\n" + demoMetadata},
 		{"a direct reference to a file", "WHL-05", "Requires-Dist: evil @ file:///etc/passwd\n" + demoMetadata},
 		{"a nameless dependency", "WHL-05", "Requires-Dist: https://evil.example/x.whl\n" + strings.Replace(demoMetadata, "x", "x", 1)},
+		{"a dependency without a name", "WHL-05", "Requires-Dist: >=1\n" + demoMetadata},
 		{"Dynamic: Version", "WHL-05", "Dynamic: Version\n" + demoMetadata},
 		{"Dynamic: name", "WHL-05", "Dynamic: name\n" + demoMetadata},
 		{"no field", "WHL-05", "hello\n" + demoMetadata},
@@ -391,9 +395,12 @@ func TestMetadata(t *testing.T) {
 		{"a name that is a path", "WHL-05", strings.Replace(demoMetadata, "demo", "../demo", 1)},
 		{"a version that is none", "WHL-05", strings.Replace(demoMetadata, "1.0", "1.0 or so", 1)},
 	}
+	said := sentences{}
+	defer said.golden(t, "testdata/metadata.txt")
 	for _, tt := range tests {
 		t.Run(tt.what, func(t *testing.T) {
 			_, err := parts{metadata: tt.text}.open()
+			said.note(tt.what, err)
 			if strings.HasPrefix(tt.what, "a nameless") {
 				// A URL starts with a name, "https"; what follows is no version.
 				wantID(t, err, "")
