@@ -85,9 +85,8 @@ func TestDEB01(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) { refused(t, read(row.deb), "DEB-01", row.words) })
 	}
-	if _, err := OpenDeb(bytes.NewReader(nil), maxDeb+1, "x.deb"); err == nil {
-		t.Error("a package beyond the limit is opened")
-	}
+	_, err := OpenDeb(bytes.NewReader(nil), maxDeb+1, "x.deb")
+	refused(t, err, "DEB-01", "the limit is")
 }
 
 func TestDEB02(t *testing.T) {
@@ -199,6 +198,14 @@ func TestTAR(t *testing.T) {
 		{"a GNU name after PAX", []part{pax('x', "path=a"), long('L', "./x"), file("./x", "")}, "TAR-01", "more than one name"},
 		{"two GNU names", []part{long('L', "./x"), long('L', "./x"), file("./x", "")}, "TAR-01", "more than one name"},
 		{"a GNU name that begins otherwise", []part{long('L', "./etc/passwd"), file("./x", "")}, "TAR-01", "does not begin with"},
+		{"another PAX owner", []part{pax('x', "uid=5"), {name: "./x", patch: func(h []byte) { copy(h[108:116], "0000001\x00") }}}, "TAR-05", "PAX uid 5, header 1"},
+		{"a GNU link that begins otherwise", []part{long('K', "/etc/passwd"), symlink("./x", "y")}, "TAR-01", "long link"},
+		{"a GNU name of a gigabyte", []part{{name: "././@LongLink", flag: 'L', patch: func(h []byte) { copy(h[124:136], "10000000000\x00") }}}, "TAR-01", "the limit is"},
+		{"a GNU name of no bytes", []part{{name: "././@LongLink", flag: 'L'}, file("./x", "")}, "TAR-01", "the limit is"},
+		{"PAX records of a gigabyte", []part{{name: "p", flag: 'x', patch: func(h []byte) { copy(h[124:136], "10000000000\x00") }}}, "TAR-01", "the limit is"},
+		{"a PAX record without a value", []part{{name: "p", flag: 'x', body: "7 path\n"}, file("./x", "")}, "TAR-01", "malformed"},
+		{"a PAX record without a key", []part{{name: "p", flag: 'x', body: "5 =x\n"}, file("./x", "")}, "TAR-01", "malformed"},
+		{"a terminal escape in a PAX key", []part{pax('x', "\x1b[2J=x"), file("./x", "")}, "TAR-01", "is malformed"},
 		{"a name without its entry", []part{long('L', "./x")}, "TAR-01", "entry that is missing"},
 
 		{"a file below a link", []part{symlink("./a", "/etc"), file("./a/b", "")}, "TAR-02", "no folder"},
@@ -254,6 +261,7 @@ func TestTAR(t *testing.T) {
 		{"an ACL", []part{pax('x', "SCHILY.acl.access=x"), file("./a", "")}, "TAR-05", "extended attribute"},
 		{"an unknown record", []part{pax('x', "FOO.bar=x"), file("./a", "")}, "TAR-05", "not known"},
 		{"an unknown format", []part{{name: "./a", magic: "ustar\x0099"}}, "TAR-05", "format"},
+		{"bytes after the prefix", []part{{name: "./a", patch: func(h []byte) { h[505] = 'x' }}}, "TAR-05", "after the prefix"},
 	} {
 		t.Run(row.id+" "+row.name, func(t *testing.T) {
 			refused(t, read(pkg("aa", row.parts...)), row.id, row.words)
@@ -293,6 +301,16 @@ func TestTAREnds(t *testing.T) {
 	if err := read(debOf(tarball(control("aa", "1", "amd64")), join(body, end, make([]byte, 10240)))); err != nil {
 		t.Error(err)
 	}
+	// Who reads content that is cut off must not take it for whole.
+	err := open(t, debOf(tarball(control("aa", "1", "amd64")), body[:515])).Walk(func(_ Entry, r io.Reader) error {
+		got, err := io.ReadAll(r)
+		refused(t, err, "TAR-05", "cut off")
+		if string(got) != "hel" {
+			t.Errorf("got %q", got)
+		}
+		return err
+	})
+	refused(t, err, "TAR-05", "cut off")
 }
 
 func TestGNUAndPAXNamesAreTaken(t *testing.T) {
