@@ -2,6 +2,7 @@ package debian
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -345,46 +346,58 @@ func TestCMP01(t *testing.T) {
 	named := bytes.Clone(g)
 	named[3] = 8
 	named = join(named[:10], []byte("../x\x00"), named[10:])
+	// Where the index of x and the filter of its only block are.
+	index := len(x) - 12 - 4*(int(binary.LittleEndian.Uint32(x[len(x)-8:]))+1)
+	filter := 12 + bytes.Index(x[12:], []byte{0x21, 1})
 	for _, row := range []struct {
-		name, ending string
-		data         []byte
+		name, words, ending string
+		data                []byte
 	}{
-		{"gzip of two members", ".gz", join(g, g)},
-		{"gzip with something after it", ".gz", append(bytes.Clone(g), 0)},
-		{"gzip with a wrong length", ".gz", change(g, -1, 1)},
-		{"gzip with a wrong CRC", ".gz", change(g, -5, 1)},
-		{"gzip with a path as name", ".gz", named},
-		{"gzip with a header's CRC", ".gz", change(g, 3, 2)},
-		{"gzip with reserved flags", ".gz", change(g, 3, 0x80)},
-		{"gzip with block type 3", ".gz", change(g, 10, 6)},
-		{"gzip with a stored block whose lengths disagree", ".gz", deflating(0x01, 5, 0, 0, 0, 'h', 'e', 'l', 'l', 'o')},
-		{"gzip with an incomplete code", ".gz", deflating(0x05, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00)},
-		{"gzip with a distance before the start", ".gz", deflating(0x4b, 0x04, 0x12, 0x00)},
-		{"xz of two streams", ".xz", join(x, x)},
-		{"xz with padding", ".xz", join(x, make([]byte, 4))},
-		{"xz with something after it", ".xz", append(bytes.Clone(x), 1, 2, 3, 4)},
-		{"xz with a dictionary of 4 GiB", ".xz", dictionary(x)},
-		{"xz without a check", ".xz", change(x, 7, 4)},
-		{"xz with a changed byte", ".xz", change(x, 40, 1)},
-		{"zstd of two frames", ".zst", join(z, z)},
-		{"zstd with something after it", ".zst", append(bytes.Clone(z), 0)},
-		{"zstd after a skippable frame", ".zst", join([]byte{0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 0}, z)},
-		{"zstd before a skippable frame", ".zst", join(z, []byte{0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 0})},
-		{"zstd with a window of 1 GiB", ".zst", []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 20 << 3, 1, 0, 0}},
-		{"zstd with a dictionary", ".zst", []byte{0x28, 0xb5, 0x2f, 0xfd, 0x21, 7, 0, 1, 0, 0}},
-		{"zstd with a wrong content size", ".zst", wrongSize(data)},
-		{"zstd with a wrong checksum", ".zst", change(z, -1, 1)},
-		{"bzip2", ".bz2", []byte("BZh91AY&SY")},
-		{"lzma", ".lzma", []byte("]\x00\x00\x80\x00")},
-		{"7z", ".7z", []byte("7z\xbc\xaf\x27\x1c")},
-		{"rar", ".rar", []byte("Rar!")},
-		{"an unknown ending", ".q", []byte("x")},
-		{"gzip called xz", ".xz", g},
-		{"xz called gzip", ".gz", x},
+		{"gzip of two members", "bytes after the gzip stream", ".gz", join(g, g)},
+		{"gzip with something after it", "bytes after the gzip stream", ".gz", append(bytes.Clone(g), 0)},
+		{"gzip with a wrong length", "invalid checksum", ".gz", change(g, -1, 1)},
+		{"gzip with a wrong CRC", "invalid checksum", ".gz", change(g, -5, 1)},
+		{"gzip with a path as name", "gzip file name", ".gz", named},
+		{"gzip with a header's CRC", "gzip flags 0x2", ".gz", change(g, 3, 2)},
+		{"gzip with reserved flags", "gzip flags 0x80", ".gz", change(g, 3, 0x80)},
+		{"gzip with block type 3", "corrupt", ".gz", change(g, 10, 6)},
+		{"gzip with a stored block whose lengths disagree", "corrupt", ".gz", deflating(0x01, 5, 0, 0, 0, 'h', 'e', 'l', 'l', 'o')},
+		{"gzip with an incomplete code", "corrupt", ".gz", deflating(0x05, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00)},
+		{"gzip with a distance before the start", "corrupt", ".gz", deflating(0x4b, 0x04, 0x12, 0x00)},
+		{"xz of two streams", "more than one stream?", ".xz", join(x, x)},
+		{"xz with padding", "no footer at its end", ".xz", join(x, make([]byte, 4))},
+		{"xz with something after it", "no footer at its end", ".xz", append(bytes.Clone(x), 1, 2, 3, 4)},
+		{"xz with a dictionary of 4 GiB", "xz dictionary of 4294967296 bytes", ".xz", dictionary(x)},
+		{"xz without a check", "without a check", ".xz", change(x, 7, 4)},
+		{"xz with a changed byte", "out of range", ".xz", change(x, 40, 1)},
+		{"xz with two filters", "other than LZMA2", ".xz", change(x, 13, 1)},
+		{"xz with another filter", "other than LZMA2", ".xz", change(x, filter, 0x21^4)},
+		{"xz with a dictionary beyond any", "dictionary size is wrong", ".xz", change(x, filter+2, x[filter+2]^41)},
+		{"xz without a block's header", "no header", ".xz", change(x, 12, x[12])},
+		{"xz cut by two bytes", "cut off", ".xz", x[:len(x)-2]},
+		{"xz with an index of a gigabyte", "xz index of", ".xz", change(x, -5, 0x10)},
+		{"xz without an index", "xz index is wrong", ".xz", change(x, index, 1)},
+		{"xz with an index of no blocks", "more than one stream?", ".xz", change(x, index+1, 1)},
+		{"xz with an index of many blocks", "xz index is wrong", ".xz", change(x, index+1, 0x7e)},
+		{"zstd of two frames", "zstd frame ends at", ".zst", join(z, z)},
+		{"zstd with something after it", "zstd frame ends at", ".zst", append(bytes.Clone(z), 0)},
+		{"zstd after a skippable frame", "skippable", ".zst", join([]byte{0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 0}, z)},
+		{"zstd before a skippable frame", "zstd frame ends at", ".zst", join(z, []byte{0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 0})},
+		{"zstd with a window of 1 GiB", "zstd window of 1073741824 bytes", ".zst", []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 20 << 3, 1, 0, 0}},
+		{"zstd with a dictionary", "needs a dictionary", ".zst", []byte{0x28, 0xb5, 0x2f, 0xfd, 0x21, 7, 0, 1, 0, 0}},
+		{"zstd with a wrong content size", "frame size", ".zst", wrongSize(data)},
+		{"zstd with a wrong checksum", "CRC", ".zst", change(z, -1, 1)},
+		{"bzip2", ".bz2 is not supported", ".bz2", []byte("BZh91AY&SY")},
+		{"lzma", ".lzma is not supported", ".lzma", []byte("]\x00\x00\x80\x00")},
+		{"7z", ".7z is not supported", ".7z", []byte("7z\xbc\xaf\x27\x1c")},
+		{"rar", ".rar is not supported", ".rar", []byte("Rar!")},
+		{"an unknown ending", "is unknown", ".q", []byte("x")},
+		{"gzip called xz", "is not xz", ".xz", g},
+		{"xz called gzip", "is not gzip", ".gz", x},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			refused(t, read(join([]byte(arMagic), version, controlM, arMember("data.tar"+row.ending, row.data))), "CMP-01", "")
-			refused(t, read(join([]byte(arMagic), version, arMember("control.tar"+row.ending, row.data), dataM)), "CMP-01", "")
+			refused(t, read(join([]byte(arMagic), version, controlM, arMember("data.tar"+row.ending, row.data))), "CMP-01", row.words)
+			refused(t, read(join([]byte(arMagic), version, arMember("control.tar"+row.ending, row.data), dataM)), "CMP-01", row.words)
 		})
 	}
 }
