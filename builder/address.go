@@ -155,11 +155,10 @@ func found(ctx context.Context, platform string, words []string) (string, error)
 	for _, address := range candidates(ctx) {
 		err := CheckAddress(address)
 		if err == nil {
-			var w *worker
-			if w, err = connect(ctx, address, platform); err == nil {
-				w.close()
-				return address, nil
-			}
+			err = answers(ctx, address, platform)
+		}
+		if err == nil {
+			return address, nil
 		}
 		if ctx.Err() != nil {
 			return "", ctx.Err()
@@ -233,6 +232,15 @@ func connect(ctx context.Context, address, platform string) (_ *worker, err erro
 		return nil, &ConnectError{address, err}
 	}
 	return w, nil
+}
+
+// answers says why a daemon that runs elsewhere does not answer, or does not fit; nil if it does.
+func answers(ctx context.Context, address, platform string) error {
+	w, err := connect(ctx, address, platform)
+	if err == nil {
+		w.close()
+	}
+	return err
 }
 
 // ConnectError is a daemon elsewhere that does not answer, or does not fit.

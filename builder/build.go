@@ -131,13 +131,7 @@ func (b *Builder) Build(ctx context.Context, p *Plan) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var locked []lock.Layer
-	for _, l := range p.Layers {
-		if l.Kind == "wheels" || l.Kind == "debian" {
-			locked = append(locked, *l.Lock)
-		}
-	}
-	made, err := convert.Make(ctx, p.Image, p.Lock, locked, convert.Options{Store: b.Store, Fetch: b.Fetch, Codecs: []layer.Codec{b.codec(p)},
+	made, err := convert.Make(ctx, p.Image, p.Lock, p.converts(), convert.Options{Store: b.Store, Fetch: b.Fetch, Codecs: []layer.Codec{b.codec(p)},
 		Slim: p.Image.Slim, Progress: b.Progress, Dir: b.Dir})
 	if err != nil {
 		return nil, err

@@ -37,6 +37,17 @@ type PlannedLayer struct {
 	Run  *recipes.Run
 }
 
+// converts are the layers that are made of locked wheels and packages.
+func (p *Plan) converts() []lock.Layer {
+	var locked []lock.Layer
+	for _, l := range p.Layers {
+		if l.Kind == "wheels" || l.Kind == "debian" {
+			locked = append(locked, *l.Lock)
+		}
+	}
+	return locked
+}
+
 // LockError is a lock that contradicts itself or its recipe: somebody edited it.
 type LockError struct{ Reason string }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/moby/buildkit/client/llb"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/forge-build/forge/builder/convert"
+	"github.com/forge-build/forge/builder/layer"
 	"github.com/forge-build/forge/recipes"
 	"github.com/forge-build/forge/recipes/lock"
 )
@@ -108,26 +110,25 @@ func (b *Builder) able(ctx context.Context, p *Plan) error {
 	if there, err := b.converted(p); there || err != nil {
 		return err
 	}
-	w, err := connect(ctx, address, p.Image.Platform)
-	if err != nil {
-		return err
-	}
-	w.close()
-	return nil
+	return answers(ctx, address, p.Image.Platform)
 }
 
-// converted says whether the store has every layer that the lock states.
+// converted says whether the store has every layer that the lock states: those of members as a pass
+// of this store has made them, and those of a base.
 func (b *Builder) converted(p *Plan) (bool, error) {
+	locked := p.converts()
+	known, err := convert.Known(p.Lock, locked, convert.Options{Store: b.Store, Codecs: []layer.Codec{b.codec(p)}, Slim: p.Image.Slim})
+	if err != nil || len(known) < len(locked) {
+		return false, err
+	}
 	for _, l := range p.Layers {
-		if l.Lock == nil {
+		if l.Kind != "base" {
 			continue
 		}
-		blob, ok := l.Lock.Blobs[string(codecOf(*l.Lock, b.codec(p)))]
-		if !ok {
-			return false, nil
-		}
-		if _, ok, err := b.Store.Stat(strings.TrimPrefix(blob.Digest, "sha256:")); !ok || err != nil {
-			return false, err
+		for _, blob := range l.Lock.Blobs { // one
+			if _, ok, err := b.Store.Stat(strings.TrimPrefix(blob.Digest, "sha256:")); !ok || err != nil {
+				return false, err
+			}
 		}
 	}
 	return true, nil

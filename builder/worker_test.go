@@ -230,9 +230,7 @@ func answering(t *testing.T, address string) {
 	t.Helper()
 	var err error
 	for range 200 {
-		var w *worker
-		if w, err = connect(context.Background(), address, "linux/"+runtime.GOARCH); err == nil {
-			w.close()
+		if err = answers(context.Background(), address, "linux/"+runtime.GOARCH); err == nil {
 			return
 		}
 		var unfit *UnfitError
@@ -422,6 +420,7 @@ func TestANamedDaemonIsAskedFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	li.Wheels = []lock.Wheel{{Name: "unknown", Version: "1", File: "unknown-1-py3-none-any.whl", SHA256: sumOf(nil)}}
 	p.Layers = append(p.Layers, PlannedLayer{Name: "unknown", Kind: "wheels", Lock: &lock.Layer{Name: "unknown", Kind: "wheels", Members: []string{sumOf(nil)},
 		Blobs: map[string]lock.Blob{"zstd": {Digest: "sha256:" + sumOf(nil)}}}})
 	_, err = b.Build(context.Background(), p) // to make this layer would end with another error
