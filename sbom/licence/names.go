@@ -30,14 +30,11 @@ func spdxID(name string) string {
 	if !idForm.MatchString(name) || len(name) > 100 {
 		return ""
 	}
-	base, later := strings.CutSuffix(name, "+")
-	for _, try := range map[bool][]string{false: {name, name + "-only"}, true: {base + "-or-later", name}}[later] {
-		if try == name && later {
-			if ok, id := spdxexp.ActiveLicense(base); ok {
-				e, _ := Valid(id + "+") // which "or-later" says already
-				return e
-			}
-		}
+	tries := []string{name, name + "-only"}
+	if base, later := strings.CutSuffix(name, "+"); later {
+		tries = []string{base + "-or-later"}
+	}
+	for _, try := range tries {
 		if ok, id := spdxexp.ActiveLicense(try); ok {
 			return id
 		}
