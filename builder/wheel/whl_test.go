@@ -21,7 +21,6 @@ func replaceRow(old, new string) func(string) string {
 func TestRecord(t *testing.T) {
 	const name = "demo/__init__.py"
 	good := row(name, "print('demo')\n")
-	with := func(path string) func(string) string { return replaceRow(good, good+row(path, "x")) }
 	other := row(name, "other content")
 	tests := []struct {
 		what, id string
@@ -34,7 +33,7 @@ func TestRecord(t *testing.T) {
 		{"absent", "WHL-01", parts{noRecord: true}},
 		{"empty", "WHL-01", parts{record: new(string)}},
 		{"as many rows as files, one of them twice", "WHL-01", parts{rows: func(r string) string { return strings.Replace(r, good, strings.SplitAfter(r, "\n")[1], 1) }}},
-		{"row without file", "WHL-01", parts{rows: with("demo/x.py")}},
+		{"row without file", "WHL-01", parts{rows: replaceRow(good, good+row("demo/x.py", "x"))}},
 		{"file without row", "WHL-01", parts{rows: replaceRow(good, "")}},
 		{"wrong sha256", "WHL-01", parts{rows: replaceRow(good[:strings.LastIndex(good, ",")], other[:strings.LastIndex(other, ",")])}},
 		{"md5", "WHL-01", parts{rows: replaceRow(good, name+",md5=1B2M2Y8AsgTpgAmY7PhCfg,14\n")}},
